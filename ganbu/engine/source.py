@@ -1,0 +1,181 @@
+"""YAML with positions (规则文件): every value remembers file, line and column; numbers stay exact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ganbu.errors import PackError, Place
+
+MAX_BYTES = 2_000_000
+_INT = re.compile(r"^-?\d+$")
+_DECIMAL = re.compile(r"^-?\d+\.\d+$")
+_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+
+
+class Text(str):
+    """A string that knows where it stands (带位置的文本).
+
+    `place` is where its first character is; `block` tells that it is a block scalar, whose later lines start at
+    column `indent`.
+    """
+
+    place: Place
+    block: bool
+    indent: int
+
+    def __new__(cls, value: str, place: Place, block: bool = False, indent: int = 0) -> Text:
+        text = super().__new__(cls, value)
+        text.place, text.block, text.indent = place, block, indent
+        return text
+
+    def at(self, offset: int) -> Place:
+        """The place of the character at `offset`."""
+        before = str(self)[:offset]
+        lines = before.count("\n")
+        column = len(before) - (before.rfind("\n") + 1)
+        if not self.block:
+            return Place(self.place.file, self.place.line, self.place.column + offset)
+        return Place(self.place.file, self.place.line + lines, self.indent + column)
+
+
+class Mapping(dict[str, Any]):
+    """A mapping that knows where it and each of its keys stand (带位置的映射)."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        self.places: dict[str, Place] = {}
+
+    def at(self, key: str) -> Place:
+        """The place of a key, or of the mapping."""
+        return self.places.get(key, self.place)
+
+
+class Sequence(list[Any]):
+    """A list that knows where it stands (带位置的列表)."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+
+def place_of(value: Any, default: Place | None = None) -> Place | None:
+    """Where a value read by this module stands."""
+    return getattr(value, "place", default)
+
+
+def _scalar(node: yaml.ScalarNode, file: str, lines: list[str]) -> Any:
+    line, column = node.start_mark.line + 1, node.start_mark.column + 1
+    value = node.value
+    if node.style in ("|", ">"):
+        return _block(node, file, lines)
+    if node.style in ("'", '"'):
+        return Text(value, Place(file, line, column + 1))
+    if value in ("", "~", "null"):
+        return None
+    if value in ("true", "false"):
+        return value == "true"
+    if _INT.match(value):
+        return int(value)
+    if _DECIMAL.match(value):
+        return Fraction(value)
+    if _DATE.match(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError as error:
+            raise PackError(f"日期“{value}”不存在", Place(file, line, column)) from error
+    return Text(value, Place(file, line, column))
+
+
+def _block(node: yaml.ScalarNode, file: str, lines: list[str]) -> Text:
+    first = node.start_mark.line + 1
+    while first < len(lines) and not lines[first].strip():
+        first += 1
+    indent = len(lines[first]) - len(lines[first].lstrip()) if first < len(lines) else 0
+    if node.style == "|":
+        return Text(node.value, Place(file, first + 1, indent + 1), True, indent + 1)
+    # A folded scalar is read from the raw lines, so that positions stay true to the file.
+    end = node.end_mark.line
+    raw = [line[indent:] for line in lines[first:end]]
+    return Text("\n".join(raw).rstrip(), Place(file, first + 1, indent + 1), True, indent + 1)
+
+
+def _value(node: yaml.Node, file: str, lines: list[str]) -> Any:
+    place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
+    if node.tag.startswith("!"):
+        raise PackError(f"不允许 YAML 标签 {node.tag}", place)
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node, file, lines)
+    if isinstance(node, yaml.SequenceNode):
+        sequence = Sequence(place)
+        sequence.extend(_value(item, file, lines) for item in node.value)
+        return sequence
+    mapping = Mapping(place)
+    for key_node, value_node in node.value:
+        key_place = Place(file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise PackError("键必须是文本", key_place)
+        key = key_node.value
+        if key in mapping:
+            raise PackError(f"键“{key}”重复", key_place, f"第一次出现在第 {mapping.at(key).line} 行")
+        mapping[key] = _value(value_node, file, lines)
+        mapping.places[key] = key_place
+    return mapping
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes only; aliases are refused, so that a small file cannot become a huge one."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise PackError("不允许 YAML 别名（*）", Place(self.name, mark.line + 1, mark.column + 1))
+        return super().compose_node(parent, index)
+
+
+def read_documents(text: str, file: str) -> Iterator[Mapping]:
+    """The YAML documents of a text, each a mapping. Raises PackError with file, line and column."""
+    loader = _Loader(text)
+    loader.name = file
+    lines = text.split("\n")
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is None:
+                continue
+            value = _value(node, file, lines)
+            if value is None:
+                continue
+            if not isinstance(value, Mapping):
+                raise PackError("每个 YAML 文档应是“键: 值”的映射", place_of(value, Place(file, 1, 1)))
+            yield value
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+        raise PackError(f"YAML 写法有误：{error.problem or error.context}", place) from error
+    finally:
+        loader.dispose()
+
+
+def read_file(path: Path, name: str | None = None) -> list[Mapping]:
+    """The documents of a pack file; `name` is how errors call it."""
+    shown = name or str(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise PackError(f"无法读取：{error.strerror}", Place(shown)) from error
+    if len(raw) > MAX_BYTES:
+        raise PackError(f"文件超过 {MAX_BYTES // 1_000_000} MB", Place(shown))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise PackError("规则文件应是 UTF-8 编码", Place(shown, line)) from error
+    return list(read_documents(text, shown))
