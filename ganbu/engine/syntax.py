@@ -193,6 +193,9 @@ class _Parser:
         raise self.fail("is 之后应是 missing、yes 或 no")
 
     def membership(self, left: Syntax, negated: bool) -> Syntax:
+        if self.token.kind == "name":
+            name = self.name()
+            return Syntax("in", negated, (left, name), (), left.start, name.end)
         self.expect("(")
         items = [self.sum()]
         while self.take(","):
@@ -255,7 +258,12 @@ class _Parser:
             return self.name()
         if self.take("("):
             inner = self.either()
+            items = [inner]
+            while self.take(","):
+                items.append(self.either())
             end = self.expect(")")
+            if len(items) > 1:
+                return Syntax("tuple", None, tuple(items), (), token.start, end.end)
             return Syntax(inner.kind, inner.value, inner.parts, inner.named, token.start, end.end)
         if token.text == "{":
             return self.table()

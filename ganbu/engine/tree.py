@@ -6,7 +6,7 @@ Nodes are immutable and compare by value, so equal expressions of different poli
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import Union
@@ -31,16 +31,25 @@ BOOL, NUM, DATE, TEXT, SPAN = Type("bool"), Type("num"), Type("date"), Type("tex
 
 @dataclass(frozen=True)
 class Row:
-    """A row in sight: `subject` (the one judged), `item` (the row an aggregate looks at), or one reached from it.
+    """A row in sight: a root (`of` is None) or one reached from `of` by `via`, a reference field or a row fact.
 
-    `via` is the reference field followed from `of`; `pick` is the aggregate that chose the row.
+    `up` of a root: 0 is the row the expression is about, 1 the row outside the aggregate it stands in.
     """
 
     register: str
-    scope: str = "subject"
     of: Row | None = None
     via: str = ""
-    pick: Aggregate | None = None
+    up: int = 0
+
+    @property
+    def root(self) -> Row:
+        """The row where the path begins."""
+        return self if self.of is None else self.of.root
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The steps from the root."""
+        return () if self.of is None else (*self.of.path, self.via)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,6 @@ class Const:
     value: Value
     type: Type
     label: str = ""
-    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Fact:
-    """A named fact of a row: shared, local to a policy (`policy/name`), or an output (`policy.name`)."""
+    """A fact of a row, defined in the program: named, hidden (`#3`) or an output (`policy.name`)."""
 
     row: Row
     name: str
@@ -83,10 +91,10 @@ class Op:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """Something computed from the rows of `register` whose `link` points at the subject.
+    """Something computed from the rows of `register` whose `link` is the identity of the row it is about.
 
-    fn: count, sum, avg, min, max, distinct, pick, streak, since, held (cumulative months), top.
-    `where` filters; `value` is what is aggregated; `order` sorts; `options` are constants of the function.
+    It stands only as the definition of a fact. In `value`, `where` and `order` a root with up=0 is the item and
+    up=1 the row it is about; `key` is the reference of that row to match instead of its own identity.
     """
 
     register: str
@@ -97,16 +105,18 @@ class Aggregate:
     order: Node | None
     type: Type
     options: tuple[tuple[str, object], ...] = ()
+    key: str = ""
 
     def option(self, name: str, default: object = None) -> object:
+        """An option of the function, or the default."""
         return dict(self.options).get(name, default)
 
 
 @dataclass(frozen=True)
 class Window:
-    """Something computed over all subjects for which `among` holds, in groups.
+    """Something computed over all rows of a register for which `among` holds, in groups.
 
-    fn: place (rank by order), size, count, sum, min, max, mean, deviation.
+    fn: place, size, total, mean, lowest, highest, deviation, cumulative. It stands only as a fact's definition.
     """
 
     fn: str
@@ -118,6 +128,7 @@ class Window:
     options: tuple[tuple[str, object], ...] = ()
 
     def option(self, name: str, default: object = None) -> object:
+        """An option of the function, or the default."""
         return dict(self.options).get(name, default)
 
 
@@ -179,26 +190,42 @@ def choose(*branches: tuple[Node, Node], default: Node) -> Node:
     return Op("if", (*args, default), default.type)
 
 
-def children(node: Node | Row) -> Iterator[Node]:
-    """The nodes directly below a node, including those that chose its row."""
-    if isinstance(node, Row):
-        if node.of is not None:
-            yield from children(node.of)
-        if node.pick is not None:
-            yield node.pick
-        return
-    for item in fields(node):
-        value = getattr(node, item.name)
-        if isinstance(value, Row):
-            yield from children(value)
-        elif isinstance(value, (Const, Field, Fact, Op, Aggregate, Window)):
-            yield value
-        elif isinstance(value, tuple):
-            for part in value:
-                if isinstance(part, (Const, Field, Fact, Op, Aggregate, Window)):
-                    yield part
-                elif isinstance(part, tuple) and part and isinstance(part[0], (Const, Field, Fact, Op, Aggregate)):
-                    yield part[0]
+def children(node: Node) -> Iterator[Node]:
+    """The nodes directly below a node."""
+    match node:
+        case Op():
+            yield from node.args
+        case Aggregate():
+            yield from (part for part in (node.value, node.where, node.order) if part is not None)
+        case Window():
+            yield from (part for part in (node.value, node.among, *node.groups) if part is not None)
+            yield from (part for part, _ in node.order)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and everything below it, without entering the definitions of facts."""
+    yield node
+    for part in children(node):
+        yield from walk(part)
+
+
+def shifted(node: Node, by: int) -> Node:
+    """The node as seen from `by` rows further inside (positive) or outside."""
+    match node:
+        case Field() | Fact():
+            return replace(node, row=_shifted_row(node.row, by))
+        case Op():
+            return replace(node, args=tuple(shifted(part, by) for part in node.args))
+    return node
+
+
+def _shifted_row(row: Row, by: int) -> Row:
+    return replace(row, up=row.up + by) if row.of is None else replace(row, of=_shifted_row(row.of, by))
+
+
+def looks_out(node: Node | None) -> bool:
+    """Whether the node mentions the row outside the one it is about."""
+    return node is not None and any(isinstance(n, (Field, Fact)) and n.row.root.up > 0 for n in walk(node))
 
 
 def atoms(node: Node) -> list[Node]:
