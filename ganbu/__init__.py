@@ -1,7 +1,9 @@
 """Ganbu (干部): the lifecycle of a cadre corps, run by rules that are data."""
 
+from ganbu.engine.explain import Explanation, explain
 from ganbu.engine.policy import Pack, load_pack
 from ganbu.engine.records import Records
 from ganbu.engine.run import Run, evaluate
+from ganbu.engine.simulate import Simulation, simulate
 
-__all__ = ["Pack", "Records", "Run", "evaluate", "load_pack"]
+__all__ = ["Explanation", "Pack", "Records", "Run", "Simulation", "evaluate", "explain", "load_pack", "simulate"]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Bind = Callable[["_Binder", Syntax, "Scope"], Node]
 MOMENTS = ("last", "from", "to", "latest", "where", "via", "expect")
+PIECES = {"sum": "合计", "count": "个数", "since": "起算日", "pick": "所取的行", "any": "有无", "top_sum": "前几之和", "cumulative": "累计月数"}
 ROUNDINGS = ("half_up", "half_even", "down", "up")
 
 
@@ -207,6 +208,8 @@ def _make(b: _Binder, syntax: Syntax, scope: Scope, rows: _Rows, fn: str, value:
     if any(isinstance(n, (Field, Fact)) and n.row.root.up > 1 for part in parts if part is not None for n in walk(part)):
         raise b.fail(syntax, "聚合里的聚合只能看到紧邻的外层", "请用 define: 把内层写成那张登记表的事实")
     text = b.text(syntax)
+    if fn != syntax.value and fn in PIECES:
+        text = f"{PIECES[fn]}：{text}"
     if rows.hop and not any(looks_out(part) and _beyond_item(part) for part in parts):
         target = b.program.vocabulary.registers[scope.register].fields[rows.hop].target
         return Fact(Row(target, Row(scope.register), rows.hop), b.program.hide(target, node, text), kind)

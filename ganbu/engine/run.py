@@ -330,7 +330,7 @@ class Run:
         outcome = self._column(judged, "结果")
         relation = name(self.compiled.final[register.name])
         query = f"SELECT {', '.join(items)} FROM {relation} WHERE {outcome} <> {quoted(OUTSIDE)} ORDER BY __row"
-        return self.store.connection.execute(query).to_arrow_table()
+        return self.store.connection.sql(query).to_arrow_table()
 
     def _typed(self, judged: Judged, output: Output, column: Any) -> Any:
         if output.node.type.kind != "num":
@@ -402,7 +402,7 @@ class Run:
         held = self.evaluator.program.vocabulary.registers[target]
         shown = f"(SELECT p.{name(held.name_field)} FROM {name('t_' + target)} p WHERE p.{name(held.id_field)} = e.对象 LIMIT 1)" if held.name_field and target in self.store.records.tables else "e.对象"
         query = f"SELECT e.对象, {shown} AS 名称, e.种类 AS 结果, e.起始日, e.截止日, e.生效中 FROM {relation} e ORDER BY e.对象, e.起始日, e.种类"
-        return self.store.connection.execute(query).to_arrow_table().to_pylist()
+        return self.store.connection.sql(query).to_arrow_table().to_pylist()
 
     @cached_property
     def sql(self) -> str:
