@@ -291,6 +291,8 @@ def check_keys(mapping: Mapping, allowed: tuple[str, ...], what: str) -> None:
     """Refuse a key that is not known, with the nearest one that is."""
     for key in mapping:
         if key not in allowed:
+            if any(sign in key for sign in "()=<>"):
+                raise PackError(f"{what}里的“{key}”像是半个算式", mapping.at(key), "花括号里的算式含有逗号或冒号时要加引号，或改成分行书写")
             raise PackError(f"{what}没有“{key}”这一项", mapping.at(key), nearest(key, allowed) or f"可用：{'、'.join(allowed)}")
 
 

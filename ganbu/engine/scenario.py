@@ -123,7 +123,7 @@ def given(pack: Pack, body: Mapping) -> Records:
         for at, item in enumerate(items, 1):
             if item.get(register.id_field) is None:
                 item[register.id_field] = str(item.get(register.name_field) or f"{name}{at}")
-    for name, items in rows.items():
+    for name, items in list(rows.items()):
         _link(vocabulary, vocabulary.registers[name], items, rows)
     records = Records.from_rows(rows, vocabulary, str(body.place))
     absent = {register.name for label in body.get("absent") or () if (register := vocabulary.find(label))}
@@ -186,8 +186,7 @@ def _link(vocabulary: Vocabulary, register: Register, items: list[dict[str, Any]
                 fresh = {target.id_field: str(value)}
                 if target.name_field:
                     fresh[target.name_field] = str(value)
-                rows.setdefault(target.name, []).append(fresh) if target.name in rows else rows.update({target.name: [fresh]})
-                known = rows[target.name]
+                rows.setdefault(target.name, []).append(fresh)
                 ids.add(str(value))
 
 
