@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ganbu.errors import PackError
-
-NARROW, WIDE = 18, 38
+NARROW = 18
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,7 @@ def constant(value: Fraction) -> Sql:
 
 
 def wide(text: str, digits: int) -> str:
-    """The text, computed in 128 bits where 64 may not do."""
-    if digits > WIDE:
-        raise PackError(f"数值可能超过 {WIDE} 位", hint="请在中间步骤加 round()")
+    """The text, computed in 128 bits where 64 may not do; beyond 128 bits DuckDB refuses, it never wraps."""
     return f"CAST({text} AS HUGEINT)" if digits > NARROW else text
 
 
@@ -172,13 +168,3 @@ def sort_key(value: Sql) -> str:
         return value.text
     return f"(CAST({value.text} AS HUGEINT) * {10 ** max(0, min(18, 36 - value.digits))} // {value.den})"
 
-
-def as_decimal(value: Sql) -> str:
-    """The number as a DECIMAL for people: exact where it can be, else rounded half-up to six places."""
-    if value.den:
-        value = rounded(value, 6, "half_up")
-    if value.scale == 0:
-        return value.text
-    if value.digits > NARROW:
-        value = rounded(value, 6, "half_up") if value.scale > 6 else value
-    return f"(CAST({value.text} AS DECIMAL(18,0)) * CAST({Fraction(1, 10**value.scale).numerator / 10**value.scale:.{value.scale}f} AS DECIMAL({value.scale + 1},{value.scale})))"

@@ -494,7 +494,7 @@ def evaluate(
         try:
             store.connection.execute(statement)
         except duckdb.OutOfRangeException as error:
-            raise PackError(f"计算时数值溢出或日期越界：{str(error).splitlines()[0]}") from error
+            raise PackError(f"计算时数值溢出或日期越界：{str(error).splitlines()[0]}", hint="请在中间步骤加 round()") from error
     return run
 
 

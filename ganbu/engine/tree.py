@@ -184,6 +184,8 @@ def missing(node: Node) -> Node:
 
 def choose(*branches: tuple[Node, Node], default: Node) -> Node:
     """The value of the first branch whose condition is true, else the default."""
+    if not branches:
+        return default
     args: list[Node] = []
     for condition, value in branches:
         args += [condition, value]
