@@ -156,6 +156,8 @@ def _row(register: Register, item: Any) -> dict[str, Any]:
         spec = register.find(key)
         if spec is None and key == "编号":
             spec = register.fields[register.id_field]
+        if spec is None and key == "人员" and "person" in register.fields:
+            spec = register.fields["person"]
         if spec is None and key not in ("recorded_at", "superseded_at", "source", "evidence"):
             labels = [f.label for f in register.fields.values()]
             place = item.at(key) if isinstance(item, Mapping) else None

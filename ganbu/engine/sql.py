@@ -394,7 +394,7 @@ class Backend:
         months = f"sum({months_between('a', until)})"
         if node.fn == "held":
             rest = f"sum({until} - CAST(a + to_months(CAST({months_between('a', until)} AS INTEGER)) AS DATE))"
-            text = f"SELECT k, bool_or(bad) AS bad, CAST({months} + {rest} // 30 AS BIGINT) AS n FROM ({islands}) GROUP BY k"
+            text = f"SELECT k, bool_or(bad) AS bad, CAST({months} + {_left_over(rest)} AS BIGINT) AS n FROM ({islands}) GROUP BY k"
             value = f"CASE WHEN {alias}.k IS NULL THEN {'0' if closed else 'NULL'} WHEN {alias}.bad THEN NULL ELSE {alias}.n END"
             return text, Sql(value, True, 0, 5)
         if node.fn == "since":
@@ -402,7 +402,7 @@ class Backend:
             text = f"SELECT k, bool_or(bad) AS bad, {choose} AS n FROM ({islands}) WHERE e > {as_of} GROUP BY k"
             return text, Sql(f"CASE WHEN {alias}.bad THEN NULL ELSE {alias}.n END")
         rest = f"sum({until} - CAST(a + to_months(CAST({months_between('a', until)} AS INTEGER)) AS DATE))"
-        per_value = f"SELECT k, v, bool_or(bad) AS bad, max(e) AS e, CAST({months} + {rest} // 30 AS BIGINT) AS n FROM ({islands}) GROUP BY k, v"
+        per_value = f"SELECT k, v, bool_or(bad) AS bad, max(e) AS e, CAST({months} + {_left_over(rest)} AS BIGINT) AS n FROM ({islands}) GROUP BY k, v"
         text = f"SELECT k, bool_or(bad) AS bad, max(n) AS n FROM ({per_value}) WHERE e > {as_of} GROUP BY k"
         return text, Sql(f"CASE WHEN {alias}.bad THEN NULL ELSE {alias}.n END", True, 0, 5)
 
@@ -750,6 +750,11 @@ def months_between(start: str, end: str) -> str:
     """Completed months by anniversary; a month without that day ends on its last."""
     short = f"CASE WHEN day({end}) < day({start}) AND day({end}) < day(last_day({end})) THEN 1 ELSE 0 END"
     return f"((year({end}) - year({start})) * 12 + month({end}) - month({start}) - {short})"
+
+
+def _left_over(days: str) -> str:
+    """Months made of the days left over by several spans, 30 to a month; a single span has only its own."""
+    return f"CASE WHEN count(*) = 1 THEN 0 ELSE {days} // 30 END"
 
 
 def _whole(value: Sql) -> str:
