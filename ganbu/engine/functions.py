@@ -558,7 +558,7 @@ def _date(b: _Binder, s: Syntax, scope: Scope) -> Node:
 def _same_type(b: _Binder, s: Syntax, nodes: list[Node]) -> Type:
     kinds = [node.type for node in nodes if not (isinstance(node, Const) and node.value is None)]
     if not kinds:
-        return TEXT
+        return nodes[0].type
     families = {"code": "text", "ref": "text"}
     if len({families.get(kind.kind, kind.kind) for kind in kinds}) > 1:
         raise b.fail(s, "各个分支的值要是同一类：" + "、".join(dict.fromkeys(str(kind) for kind in kinds)))
