@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from datetime import date
 from pathlib import Path
@@ -9,42 +11,97 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from ganbu.errors import GanbuError, MisuseError
 
-app = typer.Typer(help="干部（Ganbu）：按规则评估干部队伍，给出每个结果的理由。", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-packs = typer.Typer(help="规则包：查看、检查、测试、统计覆盖。", no_args_is_help=True)
+app = typer.Typer(
+    help="干部（Ganbu）：按规则评估干部队伍，给出每个结果的理由。", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+packs = typer.Typer(help="规则包：列出、检查、测试、统计覆盖。", no_args_is_help=True)
+export = typer.Typer(help="导出。", no_args_is_help=True)
+bench = typer.Typer(help="性能测试。", no_args_is_help=True)
 app.add_typer(packs, name="packs")
+app.add_typer(export, name="export")
+app.add_typer(bench, name="bench")
 out, err = Console(), Console(stderr=True)
+
+Folder = Annotated[Path, typer.Option("--records", help="档案文件夹（每张登记表一个 csv、jsonl 或 parquet 文件）")]
+Day = Annotated[str, typer.Option("--as-of", help="基准日，如 2026-06-30；不写为今天")]
+Known = Annotated[str, typer.Option("--known-at", help="已知时点：只看此时已经登记的记录")]
+PackOption = Annotated[str, typer.Option("--pack", help="规则所在的规则包，如 jiangsu/nantong；不写则在全部规则包里找")]
+Format = Annotated[str, typer.Option("--format", help="table、json、csv 或 parquet")]
+Out = Annotated[Path | None, typer.Option("--out", help="写到文件")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="填写参数，如 --set 年限=8；可写多次")]
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text) if text else date.today()
+    except ValueError as error:
+        raise MisuseError(f"--as-of “{text}”应写作 2026-06-30") from error
+
+
+def _settings(items: list[str] | None) -> dict[str, Any]:
+    from fractions import Fraction
+
+    found: dict[str, Any] = {}
+    for item in items or []:
+        key, sign, value = item.partition("=")
+        if not sign:
+            raise MisuseError(f"--set “{item}”应写作 参数=值")
+        try:
+            found[key] = Fraction(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def _print(table: Table) -> None:
+    out.print(table, soft_wrap=False)
+
+
+def _json(value: Any, path: Path | None) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    if path is None:
+        sys.stdout.write(text + "\n")
+    else:
+        path.write_text(text + "\n", "utf-8")
 
 
 @packs.command("list")
-def packs_list(path: Annotated[Path | None, typer.Argument(help="规则包；不写则列出随附的全部规则包")] = None) -> None:
+def packs_list(path: Annotated[str, typer.Argument(help="规则包；不写则列出随附的全部规则包")] = "") -> None:
     """列出规则包及其规则、状态和依据。"""
     from ganbu.engine.policy import load_pack, shipped_packs
 
-    chosen = [load_pack(path)] if path else [load_pack(folder) for _, folder in shipped_packs()]
-    for pack in chosen:
-        out.print(f"[bold]{pack.name}[/]  {pack.title}")
+    for pack in [load_pack(path)] if path else [load_pack(folder) for _, folder in shipped_packs()]:
+        table = Table(title=f"{pack.name}  {pack.title}", title_justify="left", title_style="bold", show_header=bool(path), box=None)
+        for column in ("规则", "种类", "状态", "依据"):
+            table.add_column(column, overflow="fold")
         for policy in pack.policies.values():
-            state = "关闭" if policy.status == "off" else "待填写" if policy.required else ""
-            out.print(f"  {policy.name}  [dim]{policy.kind}[/]  {state}  [dim]{'、'.join(policy.sources[:6])}[/]")
+            state = "关闭" if policy.status == "off" else "待填写" if policy.required else "执行"
+            table.add_row(policy.name, policy.kind, state, "、".join(policy.sources[:4]))
+        _print(table)
+
+
+def _chosen(paths: list[str] | None) -> list[Any]:
+    from ganbu.engine.policy import load_pack, shipped_packs
+
+    return [load_pack(item) for item in paths or [folder for _, folder in shipped_packs()]]
 
 
 @packs.command("check")
-def packs_check(path: Annotated[list[Path] | None, typer.Argument(help="规则包文件夹或规则文件；不写则检查随附的全部规则包")] = None) -> None:
+def packs_check(path: Annotated[list[str] | None, typer.Argument(help="规则包文件夹或规则文件；不写则检查随附的全部规则包")] = None) -> None:
     """检查规则包：名称、类型、日期、依据、待填写的值、分档空档。"""
     from ganbu.engine.check import check_pack
-    from ganbu.engine.policy import load_pack, shipped_packs
 
     wrong = 0
-    for item in path or [folder for _, folder in shipped_packs()]:
-        pack = load_pack(item)
+    for pack in _chosen(path):
         remarks = check_pack(pack)
         errors = [r for r in remarks if r.severity == "error"]
         wrong += len(errors)
-        out.print(f"{'[red]✗[/]' if errors else '[green]✓[/]'} {pack.name}：{len(pack.policies)} 条规则，{len(pack.scenarios)} 个情景")
+        out.print(f"{'[red]✗[/]' if errors else '[green]✓[/]'} {pack.name}：{len(pack.policies)} 条规则，{len(pack.scenarios)} 个情景", highlight=False)
         for remark in remarks:
             out.print(f"  {remark}", markup=False, highlight=False, soft_wrap=True)
     if wrong:
@@ -53,34 +110,264 @@ def packs_check(path: Annotated[list[Path] | None, typer.Argument(help="规则�
 
 @packs.command("test")
 def packs_test(
-    path: Annotated[list[Path] | None, typer.Argument(help="规则包；不写则测试随附的全部规则包")] = None,
+    path: Annotated[list[str] | None, typer.Argument(help="规则包；不写则测试随附的全部规则包")] = None,
     only: Annotated[str, typer.Option("--only", help="只运行名称含此文字的情景")] = "",
 ) -> None:
     """运行规则包的情景。"""
-    from ganbu.engine.policy import load_pack, shipped_packs
-    from ganbu.engine.scenario import run_scenarios
+    from ganbu.engine.scenario import run_scenario
 
+    bodies = [(pack, body) for pack in _chosen(path) for body in pack.scenarios if only in str(body["scenario"])]
     passed = failed = 0
-    for item in path or [folder for _, folder in shipped_packs()]:
-        for result in run_scenarios(load_pack(item), only):
-            if result.passed:
-                passed += 1
-                continue
-            failed += 1
-            out.print(f"[red]✗[/] {result.pack} · {result.name}  [dim]{result.place}[/]", highlight=False)
-            for failure in result.failures:
-                out.print(f"    {failure}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"{passed} 个情景通过" + (f"，[red]{failed} 个不通过[/]" if failed else ""))
+    for pack, body in track(bodies, "情景", console=err, transient=True, disable=len(bodies) < 10):
+        result = run_scenario(pack, body)
+        if result.passed:
+            passed += 1
+            continue
+        failed += 1
+        out.print(f"[red]✗[/] {result.pack} · {result.name}  [dim]{result.place}[/]", highlight=False, soft_wrap=True)
+        for failure in result.failures:
+            out.print(f"    {failure}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{passed} 个情景通过" + (f"，[red]{failed} 个不通过[/]" if failed else ""), highlight=False)
     if failed:
         raise typer.Exit(1)
 
 
+@packs.command("coverage")
+def packs_coverage(
+    catalogue: Annotated[Path, typer.Argument(help="机制目录 mechanisms.jsonl")],
+    fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
+) -> None:
+    """统计机制覆盖：被规则引用、并由通过的情景验证过的机制，按能力字母列出。"""
+    from ganbu.engine.coverage import coverage
+    from ganbu.engine.scenario import run_scenarios
+
+    chosen = _chosen(None)
+    results = [result for pack in track(chosen, "规则包", console=err, transient=True) for result in run_scenarios(pack)]
+    found = coverage(catalogue, chosen, results)
+    if fmt == "json":
+        _json({"total": found.total, "cited": found.cited, "exercised": found.exercised, "share": round(found.share, 4), "ids": found.ids, "unknown": found.unknown}, None)
+        return
+    table = Table("能力", "机制", "引用", "验证", "比例")
+    for letter, total in found.total.items():
+        done = found.exercised.get(letter, 0)
+        table.add_row(letter, str(total), str(found.cited.get(letter, 0)), str(done), f"{done / total:.1%}")
+    table.add_section()
+    table.add_row("合计", str(sum(found.total.values())), str(sum(found.cited.values())), str(sum(found.exercised.values())), f"{found.share:.1%}")
+    _print(table)
+    if found.unknown:
+        out.print("目录里没有的编号：" + "、".join(found.unknown))
+
+
+def _find(policy: str, pack: str) -> Any:
+    """The pack that holds a policy: the one named, or the only shipped one that has it."""
+    from ganbu.engine.policy import load_pack
+    from ganbu.errors import PackError, nearest
+
+    if pack:
+        return load_pack(pack)
+    holders = [p for p in _chosen(None) if policy in p.policies]
+    if len(holders) == 1:
+        return holders[0]
+    if holders:
+        raise PackError(f"规则“{policy}”在几个规则包里都有", hint="请写 --pack " + " 或 ".join(p.name for p in holders))
+    raise PackError(f"没有规则“{policy}”", hint=nearest(policy, [n for p in _chosen(None) for n in p.policies]))
+
+
+@app.command()
+def evaluate(
+    policy: Annotated[list[str], typer.Argument(help="规则名，或规则包（评估其中全部规则）")],
+    records: Folder = Path("ganbu-data"),
+    as_of: Day = "",
+    known_at: Known = "",
+    pack: PackOption = "",
+    fmt: Format = "table",
+    path: Out = None,
+    settings: Settings = None,
+) -> None:
+    """评估规则：对每个人（班子、单位……）给出结果、依据和缺少的事实。"""
+    from ganbu.engine.policy import load_pack, packs_root
+    from ganbu.engine.records import Records
+    from ganbu.engine.run import Store
+    from ganbu.engine.run import evaluate as run
+
+    if fmt not in ("table", "json", "csv", "parquet"):
+        raise MisuseError("--format 只能是 table、json、csv、parquet")
+    day, values = _day(as_of), _settings(settings)
+    groups: list[tuple[Any, list[str] | None]] = []
+    for item in policy:
+        if not pack and (Path(item).exists() or (packs_root() / item / "pack.yaml").exists()):
+            groups.append((load_pack(item), None))
+        else:
+            groups.append((_find(item, pack), [item]))
+    found: dict[str, Any] = {}
+    store: Store | None = None
+    for holder, names in groups:
+        chosen = Records.open(records, holder.vocabulary) if store is None or holder.head.get("registers") else None
+        store = Store(chosen) if chosen is not None else store
+        assert store is not None
+        parameters = {p: {k: v for k, v in values.items() if k in (holder.reach[p].body.get("parameters") or {})} for p in holder.reach}
+        result = run(holder, store, day, names, known_at, parameters)
+        for name in result.names:
+            found[name] = result
+        for skipped in result.skipped if fmt == "table" else []:
+            err.print(f"[dim]未运行 {skipped.policy}：{skipped.reason}[/]", highlight=False, soft_wrap=True)
+    _emit(found, fmt, path)
+
+
+def _emit(found: dict[str, Any], fmt: str, path: Path | None) -> None:
+    from ganbu.engine.explain import plain
+
+    if fmt == "json":
+        _json({name: [{k: plain(v) for k, v in row.items()} for row in run.rows(name)] for name, run in found.items()}, path)
+        return
+    for name, run in found.items():
+        if fmt == "table":
+            _show(name, run)
+            continue
+        table = run.table(name)
+        target = path if path is not None and len(found) == 1 else (path or Path(".")) / f"{name}.{fmt}"
+        if path is None and fmt == "parquet":
+            raise MisuseError("--format parquet 要写 --out")
+        if fmt == "parquet":
+            import pyarrow.parquet as pq
+
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, target)
+        else:
+            stream = sys.stdout if path is None else target.open("w", encoding="utf-8-sig", newline="")
+            writer = csv.writer(stream)
+            writer.writerow(["规则", *table.column_names])
+            for row in table.to_pylist():
+                writer.writerow([name, *(("" if v is None else "；".join(v) if isinstance(v, list) else v) for v in row.values())])
+            if path is not None:
+                stream.close()
+
+
+def _show(name: str, run: Any, limit: int = 60) -> None:
+    from ganbu.engine.explain import shown
+
+    rows = run.rows(name)
+    quiet = {"无", "未到龄", "符合", "已覆盖", "达标", "已履行", "逐级", "未到期", "不参加"}
+    marked = [row for row in rows if row["结果"] not in quiet] or rows
+    table = Table(title=f"{name}（{run.as_of}）", title_justify="left", title_style="bold")
+    columns = [key for key in dict.fromkeys(k for row in marked for k in row) if any(row.get(key) not in (None, "", []) for row in marked[:limit])]
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in marked[:limit]:
+        table.add_row(*("、".join(row[c]) if isinstance(row.get(c), list) else "" if row.get(c) is None else shown(row[c]) for c in columns))
+    _print(table)
+    counts = "，".join(f"{word} {n}" for word, n in run.counts(name).items())
+    more = f"；表中略去 {len(rows) - min(len(marked), limit)} 个，用 --format csv 看全部" if len(rows) > min(len(marked), limit) else ""
+    out.print(f"共 {len(rows)} 个：{counts}{more}", highlight=False)
+
+
+@app.command()
+def explain(
+    policy: Annotated[str, typer.Argument(help="规则名")],
+    subject: Annotated[str, typer.Argument(help="编号或姓名")],
+    records: Folder = Path("ganbu-data"),
+    as_of: Day = "",
+    known_at: Known = "",
+    pack: PackOption = "",
+    fmt: Annotated[str, typer.Option("--format", help="text 或 json")] = "text",
+    settings: Settings = None,
+) -> None:
+    """解释一个结果：每一条款、所见事实、背后的记录、参数及其依据。"""
+    from ganbu.engine.explain import explain as tell
+    from ganbu.engine.records import Records
+
+    holder = _find(policy, pack)
+    told = tell(holder, policy, subject, Records.open(records, holder.vocabulary), _day(as_of), known_at, {policy: _settings(settings)})
+    if fmt == "json":
+        _json(told.as_json(), None)
+    else:
+        out.print(told.prose(), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def simulate(
+    policy: Annotated[str, typer.Argument(help="规则名")],
+    against: Annotated[str, typer.Option("--against", help="对照的规则包或规则文件")],
+    records: Folder = Path("ganbu-data"),
+    as_of: Day = "",
+    known_at: Known = "",
+    pack: PackOption = "",
+    by: Annotated[str, typer.Option("--by", help="按结果中的哪一列分组合计（规则的 show 里要有）")] = "",
+    fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
+    settings: Settings = None,
+) -> None:
+    """试算：同一批人，两个版本的规则，谁变了、怎么变、合计多少。`--set` 改的是对照版本的参数。"""
+    from ganbu.engine.explain import plain, shown
+    from ganbu.engine.policy import load_pack
+    from ganbu.engine.records import Records
+    from ganbu.engine.simulate import simulate as compare
+
+    holder, other = _find(policy, pack), load_pack(against)
+    found = compare(holder, policy, other, Records.open(records, holder.vocabulary), _day(as_of), known_at, by, {policy: _settings(settings)})
+    if fmt == "json":
+        changes = [{"subject": c.subject, "name": c.name, "before": c.before, "after": c.after, "value_before": plain(c.value_before), "value_after": plain(c.value_after), "group": c.group} for c in found.changes]
+        moves = [{"before": a, "after": b, "count": n} for (a, b), n in found.moves.items()]
+        _json({"policy": policy, "against": found.against, "before": found.before, "after": found.after, "moves": moves, "changes": changes}, None)
+        return
+    totals = Table("结果", "现行", "对照", title=f"{policy}：现行与 {found.against}", title_justify="left")
+    for word in dict.fromkeys([*found.before, *found.after]):
+        totals.add_row(word, str(found.before.get(word, 0)), str(found.after.get(word, 0)))
+    _print(totals)
+    table = Table("对象", "名称", "现行", "对照", "数值变化", title=f"变化 {len(found.changes)} 个", title_justify="left")
+    for change in found.changes[:60]:
+        values = "" if change.value_before == change.value_after else f"{shown(change.value_before)} → {shown(change.value_after)}"
+        table.add_row(change.subject, change.name, change.before, change.after, values)
+    _print(table)
+    for group, moves in found.groups.items() if by else []:
+        out.print(f"{by} {group}：" + "，".join(f"{a}→{b} {n}" for (a, b), n in moves.items()), highlight=False)
+
+
+@app.command()
+def vocabulary(
+    fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
+    register: Annotated[str, typer.Option("--register", help="只看一张登记表")] = "",
+) -> None:
+    """列出登记表、字段、类型、国家代码、密级和共用事实。"""
+    from ganbu.errors import RecordsError, nearest
+    from ganbu.vocabulary import load_vocabulary
+
+    words = load_vocabulary()
+    chosen = list(words.registers.values())
+    if register:
+        one = words.find(register)
+        if one is None:
+            raise RecordsError(f"没有登记表“{register}”。{nearest(register, [r.label for r in chosen])}")
+        chosen = [one]
+    if fmt == "json":
+        _json(
+            {
+                "registers": {
+                    r.name: {
+                        "label": r.label, "subject": r.subject, "happened": r.happened, "open": r.open, "secrecy": r.secrecy,
+                        "fields": {f.name: {"label": f.label, "type": f.type_text, "national": f.national, "secrecy": f.secrecy} for f in r.fields.values()},
+                    }
+                    for r in chosen
+                },
+                "codes": {c.name: {"label": c.label, "standard": c.standard, "values": dict(c.values), "order": list(c.order), "closed": c.closed} for c in words.codes.values()},
+                "facts": words.facts,
+            },
+            None,
+        )  # fmt: skip
+        return
+    for item in chosen:
+        about = [f"关于{words.registers[item.subject].label}" if item.subject else "", f"发生：{item.fields[item.happened].label}" if item.happened else "", "开放" if item.open else ""]
+        table = Table("字段", "英文名", "类型", "国家代码", title=f"{item.label}（{item.name}）{'，'.join(a for a in about if a)}", title_justify="left", title_style="bold")
+        for spec in item.fields.values():
+            table.add_row(spec.label + (" 密" if spec.secrecy != "internal" else ""), spec.name, spec.type_text, spec.national)
+        _print(table)
+        for name, text in words.facts.get(item.name, {}).items():
+            out.print(f"  事实 {name}：{text}", markup=False, highlight=False)
+
+
 def fail(error: Exception) -> None:
     """One clear message on standard error."""
-    err.print(f"[red]错误：[/]{error}" if not isinstance(error, GanbuError) else "", end="")
-    if isinstance(error, GanbuError):
-        err.print("[red]错误[/]：", end="")
-        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    err.print("[red]错误[/]：", end="")
+    err.print(str(error), markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -93,6 +380,5 @@ def main() -> None:
     except GanbuError as error:
         fail(error)
         sys.exit(1)
-
-
-__all__ = ["Any", "Table", "app", "date", "main"]
+    except BrokenPipeError:
+        sys.exit(0)
