@@ -37,6 +37,10 @@ class PackError(GanbuError):
         super().__init__(where + message + (f"。{hint}" if hint else ""))
 
 
+class OpenValueError(PackError):
+    """A value the source leaves open has not been filled in (待本地填写): the policy does not run until it is."""
+
+
 class RecordsError(GanbuError):
     """The records handed in cannot be read (档案数据有误): names file, row and field."""
 

@@ -21,7 +21,7 @@ from ganbu.engine.policy import REQUIRED, Pack, Policy
 from ganbu.engine.records import Records, moment
 from ganbu.engine.sql import Backend, Snapshot, Statements, name, quoted, sql_type
 from ganbu.engine.tree import BOOL, DATE, NUM, TEXT, Const, Field, Node, Op, Row, Type, both, either, missing, text
-from ganbu.errors import PackError, nearest
+from ganbu.errors import OpenValueError, PackError, nearest
 from ganbu.vocabulary import Field as FieldSpec
 from ganbu.vocabulary import Register, Vocabulary
 
@@ -33,7 +33,7 @@ class Store:
     """Records loaded into DuckDB once (数据快照), ready for any number of runs."""
 
     def __init__(self, records: Records) -> None:
-        self.records = records
+        self.records, self.runs = records, 0
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET preserve_insertion_order = true")
         gaps: set[tuple[str, str]] = set()
@@ -49,6 +49,11 @@ class Store:
                 for column in {"recorded_at", "superseded_at"} - columns:
                     self.connection.execute(f"ALTER TABLE {name('t_' + register)} ADD COLUMN {column} TIMESTAMP")
         self.snapshot = Snapshot(frozenset(records.tables), frozenset(gaps), "", frozenset(bitemporal))
+
+    def next_prefix(self) -> str:
+        """A prefix of its own for the relations of each run, so that runs over one store do not disturb each other."""
+        self.runs += 1
+        return f"r{self.runs}_"
 
     def workdays(self) -> None:
         """Load the working-day calendar; it is needed by few policies."""
@@ -218,7 +223,7 @@ class Evaluator:
                 found.setdefault(label, []).append(both(missing(condition), gone))
         return [(label, either(*conditions)) for label, conditions in found.items()]
 
-    def statements(self, policies: Iterable[str], snapshot: Snapshot, more: Mapping[str, Iterable[str]] | None = None) -> tuple[Plan, Backend, Statements]:
+    def statements(self, policies: Iterable[str], snapshot: Snapshot, more: Mapping[str, Iterable[str]] | None = None, prefix: str = "") -> tuple[Plan, Backend, Statements]:
         """The statements that compute the outputs of these policies; `more` asks for further facts by register."""
         plan = Plan(self.program, self.virtual)
         registers: set[str] = set()
@@ -239,7 +244,7 @@ class Evaluator:
             registers.add(register)
             for fact in facts:
                 plan.need(register, fact)
-        backend = Backend(plan, snapshot)
+        backend = Backend(plan, snapshot, prefix)
         return plan, backend, backend.build(registers)
 
 
@@ -404,6 +409,11 @@ class Run:
         query = f"SELECT e.对象, {shown} AS 名称, e.种类 AS 结果, e.起始日, e.截止日, e.生效中 FROM {relation} e ORDER BY e.对象, e.起始日, e.种类"
         return self.store.connection.sql(query).to_arrow_table().to_pylist()
 
+    def close(self) -> None:
+        """Drop what the run computed; its results can no longer be read."""
+        for kind, relation in reversed(self.compiled.relations):
+            self.store.connection.execute(f"DROP {kind} IF EXISTS {name(relation)}")
+
     @cached_property
     def sql(self) -> str:
         """The statements of the run, for those who want to see them."""
@@ -460,6 +470,18 @@ def chosen(pack: Pack, wanted: Iterable[str] | None, as_of: date, overrides: Map
     return names, skipped
 
 
+def _complete(evaluator: Evaluator, names: list[str], skipped: list[Skipped]) -> list[str]:
+    """Those that do not read a policy with open values."""
+    kept = []
+    for policy_name in names:
+        try:
+            evaluator.judge(policy_name)
+            kept.append(policy_name)
+        except OpenValueError as error:
+            skipped.append(Skipped(policy_name, error.message))
+    return kept
+
+
 def _filled(path: str, values: Mapping[str, Any]) -> bool:
     parts = path.split(".")
     return len(parts) >= 2 and parts[0] == "parameters" and values.get(parts[1]) not in (None, REQUIRED)
@@ -483,10 +505,12 @@ def evaluate(
     store = records if isinstance(records, Store) else Store(records)
     names, skipped = chosen(pack, policies, as_of, parameters or {})
     evaluator = evaluator or Evaluator(pack, as_of, parameters)
+    if policies is None:
+        names = _complete(evaluator, names, skipped)
     snapshot = store.snapshot
     if known_at:
         snapshot = replace(snapshot, known_at=moment(known_at).isoformat(" "))
-    plan, backend, compiled = evaluator.statements(names, snapshot, more)
+    plan, backend, compiled = evaluator.statements(names, snapshot, more, store.next_prefix())
     run = Run(store, evaluator, names, plan, backend, compiled, as_of, known_at, skipped)
     if any("workdays" in statement for statement in compiled.statements):
         store.workdays()

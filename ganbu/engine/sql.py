@@ -69,6 +69,7 @@ class Statements:
     """The statements of a run, and for each register the relation that holds all its columns."""
 
     statements: list[str] = field(default_factory=list)
+    relations: list[tuple[str, str]] = field(default_factory=list)
     final: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Sql] = field(default_factory=dict)
 
@@ -76,8 +77,8 @@ class Statements:
 class Backend:
     """Writes the statements for a plan."""
 
-    def __init__(self, plan: Plan, snapshot: Snapshot) -> None:
-        self.plan, self.snapshot = plan, snapshot
+    def __init__(self, plan: Plan, snapshot: Snapshot, prefix: str = "") -> None:
+        self.plan, self.snapshot, self.prefix = plan, snapshot, prefix
         self.vocabulary = plan.program.vocabulary
         self.as_of = plan.program.as_of
         self.shapes: dict[str, Sql] = {}
@@ -104,7 +105,9 @@ class Backend:
             self.readers[relation] += 2
             result.final[register] = relation
         for relation, text in self.made:
-            kind = "TABLE" if self.readers[relation] > 1 and not relation.startswith("v_") else "VIEW"
+            base = relation.startswith(f"{self.prefix}v_") and relation.removeprefix(f"{self.prefix}v_") not in self.plan.virtual
+            kind = "TABLE" if self.readers[relation] > 1 and not base else "VIEW"
+            result.relations.append((kind, relation))
             result.statements.append(f"CREATE OR REPLACE TEMP {kind} {name(relation)} AS {text}")
         result.shapes = self.shapes
         return result
@@ -118,7 +121,7 @@ class Backend:
         return relation
 
     def _visible(self, register: str) -> str:
-        relation = f"v_{register}"
+        relation = f"{self.prefix}v_{register}"
         text = self._virtual(register) if register in self.plan.virtual else self._base(self.vocabulary.registers[register])
         self.made.append((relation, text))
         return relation
@@ -200,7 +203,7 @@ class Backend:
         for depth in sorted(by_depth):
             parts = [part for column in by_depth[depth] for part in self._projection(column)]
             text = f"SELECT *, {', '.join(parts)} FROM ({text})"
-        relation = f"w_{register}_{level}"
+        relation = f"{self.prefix}w_{register}_{level}"
         self.made.append((relation, text))
         if register not in self.layers:
             self.layers[register] = []

@@ -35,7 +35,7 @@ from ganbu.engine.tree import (
     number,
     text,
 )
-from ganbu.errors import PackError, nearest
+from ganbu.errors import OpenValueError, PackError, nearest
 from ganbu.vocabulary import Register
 
 UNDECIDED, OUTSIDE = "不能判定", "不适用"
@@ -150,7 +150,7 @@ class Context:
         if self.checking:
             kind = str((spec or {}).get("type", "num"))
             return Const(None, {"text": TEXT, "date": DATE, "bool": BOOL}.get(kind, NUM), what)
-        raise PackError(f"规则“{self.policy.name}”的{what}原文未定（REQUIRED），由本地填写后才生效", self.policy.place, "在本地规则包中 extends 这条规则并填写 parameters")
+        raise OpenValueError(f"规则“{self.policy.name}”的{what}原文未定（REQUIRED），由本地填写后才生效", self.policy.place, "在本地规则包中 extends 这条规则并填写 parameters")
 
     # -- reading ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,5 @@
+"""A made-up district to try everything on (虚构县区)."""
+
+from ganbu.synthetic.district import DEFAULT_DAY, DEFAULT_SEED, build_district
+
+__all__ = ["DEFAULT_DAY", "DEFAULT_SEED", "build_district"]
