@@ -364,6 +364,101 @@ def vocabulary(
             out.print(f"  事实 {name}：{text}", markup=False, highlight=False)
 
 
+@app.command("import")
+def import_files(
+    paths: Annotated[list[Path], typer.Argument(help="lrmx、lrm 文件，含有它们的文件夹或 zip，或另一个档案文件夹")],
+    into: Annotated[Path, typer.Option("--into", help="导入到哪个档案文件夹")] = Path("ganbu-data"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只预览，不写入")] = False,
+    report: Annotated[Path | None, typer.Option("--report", help="问题清单写到这个 csv")] = None,
+) -> None:
+    """导入任免审批表：要么全部写入，要么什么都不写；每一处规整都有记录，可整批撤销。"""
+    from ganbu.records.importing import import_paths
+
+    found = import_paths(paths, into, dry_run)
+    if report is not None:
+        found.write(report)
+    head = "预览" if dry_run else f"批次 {found.batch}"
+    out.print(f"{head}：{found.files} 份文件（{found.unreadable} 份读不了），新增 {found.new} 人，更新 {found.changed} 人，未变 {found.unchanged} 人", highlight=False)
+    if found.rows:
+        out.print("登记：" + "，".join(f"{name} {n}" for name, n in found.rows.items()), highlight=False)
+    if found.issues:
+        table = Table("问题", "条数", "例")
+        for code, count in found.counts.items():
+            first = next(issue for issue in found.issues if issue.code == code)
+            table.add_row(code, str(count), f"{first.file} {first.field}：{first.message}")
+        _print(table)
+    errors = [issue for issue in found.issues if issue.severity == "error"]
+    for issue in errors[:20]:
+        err.print(f"[red]错误[/] {issue.file} {issue.field}：{issue.message} {issue.raw}", highlight=False, soft_wrap=True)
+    if found.unreadable:
+        raise typer.Exit(1)
+
+
+@app.command("undo-import")
+def undo(
+    batch: Annotated[str, typer.Argument(help="批次；不写则列出可撤销的批次")] = "",
+    into: Annotated[Path, typer.Option("--into", help="档案文件夹")] = Path("ganbu-data"),
+) -> None:
+    """撤销最后一次导入，档案文件夹恢复原样。"""
+    from ganbu.records.importing import batches, undo_import
+
+    if not batch:
+        out.print("\n".join(batches(into)) or "没有可以撤销的导入", highlight=False)
+        return
+    undo_import(into, batch)
+    out.print(f"已撤销 {batch}", highlight=False)
+
+
+@export.command("lrmx")
+def lrmx(
+    target: Annotated[Path, typer.Option("--out", help="写到哪个文件夹，每人一份")],
+    records: Folder = Path("ganbu-data"),
+    where: Annotated[str, typer.Option("--where", help="条件，如 \"性别 = '女' and 年龄 <= 35\"；不写则全部")] = "",
+    as_of: Day = "",
+) -> None:
+    """导出任免审批表 lrmx。"""
+    from ganbu.engine.records import Records
+    from ganbu.engine.select import select
+    from ganbu.records.importing import export_lrmx
+
+    opened = Records.open(records)
+    people = select(opened, where, _day(as_of)) if where else None
+    out.print(f"已写出 {export_lrmx(opened, people, target)} 份到 {target}", highlight=False)
+
+
+@app.command()
+def demo(
+    people: Annotated[int, typer.Option("--people", help="人数")] = 1200,
+    folder: Annotated[Path, typer.Option("--dir", help="数据文件夹")] = Path("ganbu-data"),
+    seed: Annotated[int, typer.Option("--seed", help="随机种子；同一种子得同一个县")] = 2026,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="网页界面尚未提供，目前两者相同")] = True,
+) -> None:
+    """编造一个县，导入任免审批表，评估全部规则包，打印报告。没有一个真实的人。"""
+    from ganbu.demo import build, report
+    from ganbu.synthetic import DEFAULT_DAY
+
+    report(build(folder, people, seed, DEFAULT_DAY, out), out)
+
+
+@bench.command("engine")
+def bench_engine(
+    people: Annotated[int, typer.Option("--people", help="人数")] = 100_000,
+    repeats: Annotated[int, typer.Option("--repeats", help="交替运行次数，取最小值")] = 3,
+    fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
+) -> None:
+    """四十条参照规则：引擎与手写 DuckDB 查询交替运行，比较 CPU 时间，并核对结果逐格相同。"""
+    from ganbu.bench import engine_bench
+
+    found = engine_bench(people, repeats)
+    if fmt == "json":
+        _json(found, None)
+        return
+    table = Table("项目", "值")
+    for key, value in found.items():
+        table.add_row(key, f"{value:.4f}" if isinstance(value, float) else str(value))
+    _print(table)
+
+
 def fail(error: Exception) -> None:
     """One clear message on standard error."""
     err.print("[red]错误[/]：", end="")

@@ -15,8 +15,10 @@ from ganbu.engine.policy import Pack, value_text
 from ganbu.engine.records import Records
 from ganbu.engine.run import Evaluator, Judged, Run, Store, evaluate
 from ganbu.engine.sql import Env, name, quoted
-from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window, atoms, looks_out
+from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window, atoms, looks_out, walk
 from ganbu.errors import RecordsError
+from ganbu.vocabulary import Field as FieldSpec
+from ganbu.vocabulary import Register
 
 MOST_RECORDS = 12
 SIGNS = {"=": "=", "!=": "≠", ">=": "≥", "<=": "≤", ">": ">", "<": "<"}
@@ -230,7 +232,7 @@ def _behind(run: Run, judged: Judged, leaf: Node, identity: str) -> list[dict[st
     condition = "TRUE"
     if definition.where is not None and not looks_out(definition.where):
         condition = f"({run.backend.sql(definition.where, Env(register.name, 'i')).text}) IS NOT FALSE"
-    fields = [f for f in register.fields.values() if f.name not in (register.id_field, definition.link) and f.secrecy != "sensitive"]
+    fields = _telling(register, definition)
     kept = ", ".join(f"i.{name(f.name)}" for f in fields)
     order = f" ORDER BY i.{name(register.order)}" if register.order else ""
     query = f"SELECT i.{name(register.id_field)} AS __id, {kept} FROM {name(layers[-1][1])} i WHERE i.{name(definition.link)} = ({whom}) AND {condition}{order} LIMIT {MOST_RECORDS}"
@@ -243,6 +245,14 @@ def _behind(run: Run, judged: Judged, leaf: Node, identity: str) -> list[dict[st
                 record[spec.label] = Fraction(value, 10**spec.scale) if spec.kind == "decimal" else value
         found.append(record)
     return found
+
+
+def _telling(register: Register, definition: Aggregate) -> list[FieldSpec]:
+    """The fields of a record worth showing: what the aggregate asked about, when it happened, and what it is called."""
+    asked = {n.name for part in (definition.value, definition.where, definition.order) if part is not None for n in walk(part) if isinstance(n, Field) and n.row.of is None}
+    named = {"title", "name", "grade", "kind", "level", "points", "score", "rank", "document_number", register.happened, *register.ended}
+    kept = [f for f in register.fields.values() if f.name in asked | named and f.name not in (register.id_field, definition.link)]
+    return [f for f in kept if f.secrecy != "sensitive" and (f.kind != "ref" or f.name in asked)]
 
 
 # -- rendering -------------------------------------------------------------------------------------------------

@@ -1,0 +1,39 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or later is needed, this is ' + sys.version.split()[0]) if sys.version_info < (3, 11) else None"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+# A made-up district, imported, evaluated and reported in ./ganbu-data. ARGS="--people 5000" and so on.
+demo: $(VENV)/.installed
+	$(BIN)/ganbu demo $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n auto --cov=ganbu --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/ganbu packs check
+	$(BIN)/ganbu packs test
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check numpy
+	$(BIN)/ganbu bench engine $(ARGS)
+
+clean:
+	rm -rf $(VENV) ganbu-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

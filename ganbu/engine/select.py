@@ -1,0 +1,24 @@
+"""Selecting people by a condition (按条件选人): the rule language as a filter."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from ganbu.engine.policy import Pack
+from ganbu.engine.records import Records
+from ganbu.engine.run import evaluate
+from ganbu.engine.source import Mapping, Text
+from ganbu.errors import Place
+
+NAME = "筛选"
+
+
+def select(records: Records, condition: str, as_of: date) -> list[str]:
+    """The identities of the people for whom the condition is true, in the order of the record. Raises PackError."""
+    place = Place("<条件>", 1, 1)
+    body = Mapping(place)
+    body.update({"policy": NAME, "kind": "eligibility", "require": Mapping(place)})
+    body["require"]["条件"] = Text(condition, place)
+    pack = Pack(NAME, NAME, Path(NAME), Mapping(place), own={NAME: body})
+    return [str(row["对象"]) for row in evaluate(pack, records, as_of, [NAME]).rows(NAME) if row["结果"] == "符合"]
