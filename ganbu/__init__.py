@@ -6,4 +6,14 @@ from ganbu.engine.records import Records
 from ganbu.engine.run import Run, evaluate
 from ganbu.engine.simulate import Simulation, simulate
 
-__all__ = ["Explanation", "Pack", "Records", "Run", "Simulation", "evaluate", "explain", "load_pack", "simulate"]
+__all__ = [
+    "Explanation",
+    "Pack",
+    "Records",
+    "Run",
+    "Simulation",
+    "evaluate",
+    "explain",
+    "load_pack",
+    "simulate",
+]

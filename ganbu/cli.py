@@ -17,7 +17,10 @@ from rich.table import Table
 from ganbu.errors import GanbuError, MisuseError
 
 app = typer.Typer(
-    help="干部（Ganbu）：按规则评估干部队伍，给出每个结果的理由。", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help="干部（Ganbu）：按规则评估干部队伍，给出每个结果的理由。",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 packs = typer.Typer(help="规则包：列出、检查、测试、统计覆盖。", no_args_is_help=True)
 export = typer.Typer(help="导出。", no_args_is_help=True)
@@ -27,10 +30,14 @@ app.add_typer(export, name="export")
 app.add_typer(bench, name="bench")
 out, err = Console(), Console(stderr=True)
 
-Folder = Annotated[Path, typer.Option("--records", help="档案文件夹（每张登记表一个 csv、jsonl 或 parquet 文件）")]
+Folder = Annotated[
+    Path, typer.Option("--records", help="档案文件夹（每张登记表一个 csv、jsonl 或 parquet 文件）")
+]
 Day = Annotated[str, typer.Option("--as-of", help="基准日，如 2026-06-30；不写为今天")]
 Known = Annotated[str, typer.Option("--known-at", help="已知时点：只看此时已经登记的记录")]
-PackOption = Annotated[str, typer.Option("--pack", help="规则所在的规则包，如 jiangsu/nantong；不写则在全部规则包里找")]
+PackOption = Annotated[
+    str, typer.Option("--pack", help="规则所在的规则包，如 jiangsu/nantong；不写则在全部规则包里找")
+]
 Format = Annotated[str, typer.Option("--format", help="table、json、csv 或 parquet")]
 Out = Annotated[Path | None, typer.Option("--out", help="写到文件")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="填写参数，如 --set 年限=8；可写多次")]
@@ -76,7 +83,13 @@ def packs_list(path: Annotated[str, typer.Argument(help="规则包；不写则�
     from ganbu.engine.policy import load_pack, shipped_packs
 
     for pack in [load_pack(path)] if path else [load_pack(folder) for _, folder in shipped_packs()]:
-        table = Table(title=f"{pack.name}  {pack.title}", title_justify="left", title_style="bold", show_header=bool(path), box=None)
+        table = Table(
+            title=f"{pack.name}  {pack.title}",
+            title_justify="left",
+            title_style="bold",
+            show_header=bool(path),
+            box=None,
+        )
         for column in ("规则", "种类", "状态", "依据"):
             table.add_column(column, overflow="fold")
         for policy in pack.policies.values():
@@ -88,11 +101,16 @@ def packs_list(path: Annotated[str, typer.Argument(help="规则包；不写则�
 def _chosen(paths: list[str] | None) -> list[Any]:
     from ganbu.engine.policy import load_pack, shipped_packs
 
-    return [load_pack(item) for item in paths or [folder for _, folder in shipped_packs()]]
+    wanted: list[Any] = list(paths or []) or [folder for _, folder in shipped_packs()]
+    return [load_pack(item) for item in wanted]
 
 
 @packs.command("check")
-def packs_check(path: Annotated[list[str] | None, typer.Argument(help="规则包文件夹或规则文件；不写则检查随附的全部规则包")] = None) -> None:
+def packs_check(
+    path: Annotated[
+        list[str] | None, typer.Argument(help="规则包文件夹或规则文件；不写则检查随附的全部规则包")
+    ] = None,
+) -> None:
     """检查规则包：名称、类型、日期、依据、待填写的值、分档空档。"""
     from ganbu.engine.check import check_pack
 
@@ -101,7 +119,10 @@ def packs_check(path: Annotated[list[str] | None, typer.Argument(help="规则包
         remarks = check_pack(pack)
         errors = [r for r in remarks if r.severity == "error"]
         wrong += len(errors)
-        out.print(f"{'[red]✗[/]' if errors else '[green]✓[/]'} {pack.name}：{len(pack.policies)} 条规则，{len(pack.scenarios)} 个情景", highlight=False)
+        out.print(
+            f"{'[red]✗[/]' if errors else '[green]✓[/]'} {pack.name}：{len(pack.policies)} 条规则，{len(pack.scenarios)} 个情景",
+            highlight=False,
+        )
         for remark in remarks:
             out.print(f"  {remark}", markup=False, highlight=False, soft_wrap=True)
     if wrong:
@@ -116,7 +137,9 @@ def packs_test(
     """运行规则包的情景。"""
     from ganbu.engine.scenario import run_scenario
 
-    bodies = [(pack, body) for pack in _chosen(path) for body in pack.scenarios if only in str(body["scenario"])]
+    bodies = [
+        (pack, body) for pack in _chosen(path) for body in pack.scenarios if only in str(body["scenario"])
+    ]
     passed = failed = 0
     for pack, body in track(bodies, "情景", console=err, transient=True, disable=len(bodies) < 10):
         result = run_scenario(pack, body)
@@ -124,7 +147,11 @@ def packs_test(
             passed += 1
             continue
         failed += 1
-        out.print(f"[red]✗[/] {result.pack} · {result.name}  [dim]{result.place}[/]", highlight=False, soft_wrap=True)
+        out.print(
+            f"[red]✗[/] {result.pack} · {result.name}  [dim]{result.place}[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
         for failure in result.failures:
             out.print(f"    {failure}", markup=False, highlight=False, soft_wrap=True)
     out.print(f"{passed} 个情景通过" + (f"，[red]{failed} 个不通过[/]" if failed else ""), highlight=False)
@@ -142,17 +169,37 @@ def packs_coverage(
     from ganbu.engine.scenario import run_scenarios
 
     chosen = _chosen(None)
-    results = [result for pack in track(chosen, "规则包", console=err, transient=True) for result in run_scenarios(pack)]
+    results = [
+        result
+        for pack in track(chosen, "规则包", console=err, transient=True)
+        for result in run_scenarios(pack)
+    ]
     found = coverage(catalogue, chosen, results)
     if fmt == "json":
-        _json({"total": found.total, "cited": found.cited, "exercised": found.exercised, "share": round(found.share, 4), "ids": found.ids, "unknown": found.unknown}, None)
+        _json(
+            {
+                "total": found.total,
+                "cited": found.cited,
+                "exercised": found.exercised,
+                "share": round(found.share, 4),
+                "ids": found.ids,
+                "unknown": found.unknown,
+            },
+            None,
+        )
         return
     table = Table("能力", "机制", "引用", "验证", "比例")
     for letter, total in found.total.items():
         done = found.exercised.get(letter, 0)
         table.add_row(letter, str(total), str(found.cited.get(letter, 0)), str(done), f"{done / total:.1%}")
     table.add_section()
-    table.add_row("合计", str(sum(found.total.values())), str(sum(found.cited.values())), str(sum(found.exercised.values())), f"{found.share:.1%}")
+    table.add_row(
+        "合计",
+        str(sum(found.total.values())),
+        str(sum(found.cited.values())),
+        str(sum(found.exercised.values())),
+        f"{found.share:.1%}",
+    )
     _print(table)
     if found.unknown:
         out.print("目录里没有的编号：" + "、".join(found.unknown))
@@ -169,8 +216,12 @@ def _find(policy: str, pack: str) -> Any:
     if len(holders) == 1:
         return holders[0]
     if holders:
-        raise PackError(f"规则“{policy}”在几个规则包里都有", hint="请写 --pack " + " 或 ".join(p.name for p in holders))
-    raise PackError(f"没有规则“{policy}”", hint=nearest(policy, [n for p in _chosen(None) for n in p.policies]))
+        raise PackError(
+            f"规则“{policy}”在几个规则包里都有", hint="请写 --pack " + " 或 ".join(p.name for p in holders)
+        )
+    raise PackError(
+        f"没有规则“{policy}”", hint=nearest(policy, [n for p in _chosen(None) for n in p.policies])
+    )
 
 
 @app.command()
@@ -202,10 +253,17 @@ def evaluate(
     found: dict[str, Any] = {}
     store: Store | None = None
     for holder, names in groups:
-        chosen = Records.open(records, holder.vocabulary) if store is None or holder.head.get("registers") else None
+        chosen = (
+            Records.open(records, holder.vocabulary)
+            if store is None or holder.head.get("registers")
+            else None
+        )
         store = Store(chosen) if chosen is not None else store
         assert store is not None
-        parameters = {p: {k: v for k, v in values.items() if k in (holder.reach[p].body.get("parameters") or {})} for p in holder.reach}
+        parameters = {
+            p: {k: v for k, v in values.items() if k in (holder.reach[p].body.get("parameters") or {})}
+            for p in holder.reach
+        }
         result = run(holder, store, day, names, known_at, parameters)
         for name in result.names:
             found[name] = result
@@ -218,14 +276,20 @@ def _emit(found: dict[str, Any], fmt: str, path: Path | None) -> None:
     from ganbu.engine.explain import plain
 
     if fmt == "json":
-        _json({name: [{k: plain(v) for k, v in row.items()} for row in run.rows(name)] for name, run in found.items()}, path)
+        _json(
+            {
+                name: [{k: plain(v) for k, v in row.items()} for row in run.rows(name)]
+                for name, run in found.items()
+            },
+            path,
+        )
         return
     for name, run in found.items():
         if fmt == "table":
             _show(name, run)
             continue
         table = run.table(name)
-        target = path if path is not None and len(found) == 1 else (path or Path(".")) / f"{name}.{fmt}"
+        target = path if path is not None and len(found) == 1 else (path or Path()) / f"{name}.{fmt}"
         if path is None and fmt == "parquet":
             raise MisuseError("--format parquet 要写 --out")
         if fmt == "parquet":
@@ -238,7 +302,15 @@ def _emit(found: dict[str, Any], fmt: str, path: Path | None) -> None:
             writer = csv.writer(stream)
             writer.writerow(["规则", *table.column_names])
             for row in table.to_pylist():
-                writer.writerow([name, *(("" if v is None else "；".join(v) if isinstance(v, list) else v) for v in row.values())])
+                writer.writerow(
+                    [
+                        name,
+                        *(
+                            ("" if v is None else "；".join(v) if isinstance(v, list) else v)
+                            for v in row.values()
+                        ),
+                    ]
+                )
             if path is not None:
                 stream.close()
 
@@ -250,14 +322,31 @@ def _show(name: str, run: Any, limit: int = 60) -> None:
     quiet = {"无", "未到龄", "符合", "已覆盖", "达标", "已履行", "逐级", "未到期", "不参加"}
     marked = [row for row in rows if row["结果"] not in quiet] or rows
     table = Table(title=f"{name}（{run.as_of}）", title_justify="left", title_style="bold")
-    columns = [key for key in dict.fromkeys(k for row in marked for k in row) if any(row.get(key) not in (None, "", []) for row in marked[:limit])]
+    columns = [
+        key
+        for key in dict.fromkeys(k for row in marked for k in row)
+        if any(row.get(key) not in (None, "", []) for row in marked[:limit])
+    ]
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in marked[:limit]:
-        table.add_row(*("、".join(row[c]) if isinstance(row.get(c), list) else "" if row.get(c) is None else shown(row[c]) for c in columns))
+        table.add_row(
+            *(
+                "、".join(row[c])
+                if isinstance(row.get(c), list)
+                else ""
+                if row.get(c) is None
+                else shown(row[c])
+                for c in columns
+            )
+        )
     _print(table)
     counts = "，".join(f"{word} {n}" for word, n in run.counts(name).items())
-    more = f"；表中略去 {len(rows) - min(len(marked), limit)} 个，用 --format csv 看全部" if len(rows) > min(len(marked), limit) else ""
+    more = (
+        f"；表中略去 {len(rows) - min(len(marked), limit)} 个，用 --format csv 看全部"
+        if len(rows) > min(len(marked), limit)
+        else ""
+    )
     out.print(f"共 {len(rows)} 个：{counts}{more}", highlight=False)
 
 
@@ -277,7 +366,15 @@ def explain(
     from ganbu.engine.records import Records
 
     holder = _find(policy, pack)
-    told = tell(holder, policy, subject, Records.open(records, holder.vocabulary), _day(as_of), known_at, {policy: _settings(settings)})
+    told = tell(
+        holder,
+        policy,
+        subject,
+        Records.open(records, holder.vocabulary),
+        _day(as_of),
+        known_at,
+        {policy: _settings(settings)},
+    )
     if fmt == "json":
         _json(told.as_json(), None)
     else:
@@ -303,23 +400,67 @@ def simulate(
     from ganbu.engine.simulate import simulate as compare
 
     holder, other = _find(policy, pack), load_pack(against)
-    found = compare(holder, policy, other, Records.open(records, holder.vocabulary), _day(as_of), known_at, by, {policy: _settings(settings)})
+    found = compare(
+        holder,
+        policy,
+        other,
+        Records.open(records, holder.vocabulary),
+        _day(as_of),
+        known_at,
+        by,
+        {policy: _settings(settings)},
+    )
     if fmt == "json":
-        changes = [{"subject": c.subject, "name": c.name, "before": c.before, "after": c.after, "value_before": plain(c.value_before), "value_after": plain(c.value_after), "group": c.group} for c in found.changes]
+        changes = [
+            {
+                "subject": c.subject,
+                "name": c.name,
+                "before": c.before,
+                "after": c.after,
+                "value_before": plain(c.value_before),
+                "value_after": plain(c.value_after),
+                "group": c.group,
+            }
+            for c in found.changes
+        ]
         moves = [{"before": a, "after": b, "count": n} for (a, b), n in found.moves.items()]
-        _json({"policy": policy, "against": found.against, "before": found.before, "after": found.after, "moves": moves, "changes": changes}, None)
+        _json(
+            {
+                "policy": policy,
+                "against": found.against,
+                "before": found.before,
+                "after": found.after,
+                "moves": moves,
+                "changes": changes,
+            },
+            None,
+        )
         return
     totals = Table("结果", "现行", "对照", title=f"{policy}：现行与 {found.against}", title_justify="left")
     for word in dict.fromkeys([*found.before, *found.after]):
         totals.add_row(word, str(found.before.get(word, 0)), str(found.after.get(word, 0)))
     _print(totals)
-    table = Table("对象", "名称", "现行", "对照", "数值变化", title=f"变化 {len(found.changes)} 个", title_justify="left")
+    table = Table(
+        "对象",
+        "名称",
+        "现行",
+        "对照",
+        "数值变化",
+        title=f"变化 {len(found.changes)} 个",
+        title_justify="left",
+    )
     for change in found.changes[:60]:
-        values = "" if change.value_before == change.value_after else f"{shown(change.value_before)} → {shown(change.value_after)}"
+        values = (
+            ""
+            if change.value_before == change.value_after
+            else f"{shown(change.value_before)} → {shown(change.value_after)}"
+        )
         table.add_row(change.subject, change.name, change.before, change.after, values)
     _print(table)
-    for group, moves in found.groups.items() if by else []:
-        out.print(f"{by} {group}：" + "，".join(f"{a}→{b} {n}" for (a, b), n in moves.items()), highlight=False)
+    for group, among in found.groups.items() if by else []:
+        out.print(
+            f"{by} {group}：" + "，".join(f"{a}→{b} {n}" for (a, b), n in among.items()), highlight=False
+        )
 
 
 @app.command()
@@ -355,10 +496,27 @@ def vocabulary(
         )  # fmt: skip
         return
     for item in chosen:
-        about = [f"关于{words.registers[item.subject].label}" if item.subject else "", f"发生：{item.fields[item.happened].label}" if item.happened else "", "开放" if item.open else ""]
-        table = Table("字段", "英文名", "类型", "国家代码", title=f"{item.label}（{item.name}）{'，'.join(a for a in about if a)}", title_justify="left", title_style="bold")
+        about = [
+            f"关于{words.registers[item.subject].label}" if item.subject else "",
+            f"发生：{item.fields[item.happened].label}" if item.happened else "",
+            "开放" if item.open else "",
+        ]
+        table = Table(
+            "字段",
+            "英文名",
+            "类型",
+            "国家代码",
+            title=f"{item.label}（{item.name}）{'，'.join(a for a in about if a)}",
+            title_justify="left",
+            title_style="bold",
+        )
         for spec in item.fields.values():
-            table.add_row(spec.label + (" 密" if spec.secrecy != "internal" else ""), spec.name, spec.type_text, spec.national)
+            table.add_row(
+                spec.label + (" 密" if spec.secrecy != "internal" else ""),
+                spec.name,
+                spec.type_text,
+                spec.national,
+            )
         _print(table)
         for name, text in words.facts.get(item.name, {}).items():
             out.print(f"  事实 {name}：{text}", markup=False, highlight=False)
@@ -366,7 +524,9 @@ def vocabulary(
 
 @app.command("import")
 def import_files(
-    paths: Annotated[list[Path], typer.Argument(help="lrmx、lrm 文件，含有它们的文件夹或 zip，或另一个档案文件夹")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="lrmx、lrm 文件，含有它们的文件夹或 zip，或另一个档案文件夹")
+    ],
     into: Annotated[Path, typer.Option("--into", help="导入到哪个档案文件夹")] = Path("ganbu-data"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只预览，不写入")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="问题清单写到这个 csv")] = None,
@@ -378,7 +538,10 @@ def import_files(
     if report is not None:
         found.write(report)
     head = "预览" if dry_run else f"批次 {found.batch}"
-    out.print(f"{head}：{found.files} 份文件（{found.unreadable} 份读不了），新增 {found.new} 人，更新 {found.changed} 人，未变 {found.unchanged} 人", highlight=False)
+    out.print(
+        f"{head}：{found.files} 份文件（{found.unreadable} 份读不了），新增 {found.new} 人，更新 {found.changed} 人，未变 {found.unchanged} 人",
+        highlight=False,
+    )
     if found.rows:
         out.print("登记：" + "，".join(f"{name} {n}" for name, n in found.rows.items()), highlight=False)
     if found.issues:
@@ -389,7 +552,11 @@ def import_files(
         _print(table)
     errors = [issue for issue in found.issues if issue.severity == "error"]
     for issue in errors[:20]:
-        err.print(f"[red]错误[/] {issue.file} {issue.field}：{issue.message} {issue.raw}", highlight=False, soft_wrap=True)
+        err.print(
+            f"[red]错误[/] {issue.file} {issue.field}：{issue.message} {issue.raw}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if found.unreadable:
         raise typer.Exit(1)
 
@@ -413,7 +580,9 @@ def undo(
 def lrmx(
     target: Annotated[Path, typer.Option("--out", help="写到哪个文件夹，每人一份")],
     records: Folder = Path("ganbu-data"),
-    where: Annotated[str, typer.Option("--where", help="条件，如 \"性别 = '女' and 年龄 <= 35\"；不写则全部")] = "",
+    where: Annotated[
+        str, typer.Option("--where", help="条件，如 \"性别 = '女' and 年龄 <= 35\"；不写则全部")
+    ] = "",
     as_of: Day = "",
 ) -> None:
     """导出任免审批表 lrmx。"""

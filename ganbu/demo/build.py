@@ -45,7 +45,9 @@ def build(folder: Path, people: int, seed: int, as_of: date, console: Console) -
         files = folder / "lrmx"
         count = write_lrmx_folder(district, files, min(120, people), seed)
         progress.advance(step)
-        Records.from_rows(_without(district, {row["person_id"] for row in district["person"][: count // 2]})).write(folder)
+        Records.from_rows(
+            _without(district, {row["person_id"] for row in district["person"][: count // 2]})
+        ).write(folder)
         progress.advance(step)
         task = progress.add_task("导入 lrmx 文件", total=count)
         found = import_paths([files], folder, progress=lambda name: progress.advance(task))
@@ -53,10 +55,18 @@ def build(folder: Path, people: int, seed: int, as_of: date, console: Console) -
     return Built(folder, as_of, people, found)
 
 
-def _without(district: dict[str, list[dict[str, object]]], people: set[str]) -> dict[str, list[dict[str, object]]]:
+def _without(
+    district: dict[str, list[dict[str, object]]], people: set[str]
+) -> dict[str, list[dict[str, object]]]:
     """The district without some people, who then come by file: their form has less than the record had."""
     own = ("appointment", "education", "assessment", "award", "family")
-    kept = {name: [row for row in rows if name not in own or row.get("person") not in people] for name, rows in district.items()}
+    kept = {
+        name: [row for row in rows if name not in own or row.get("person") not in people]
+        for name, rows in district.items()
+    }
     kept["person"] = [row for row in district["person"] if row["person_id"] not in people]
     everybody = {row["person_id"] for row in kept["person"]}
-    return {name: [row for row in rows if "person" not in row or row["person"] in everybody] for name, rows in kept.items()}
+    return {
+        name: [row for row in rows if "person" not in row or row["person"] in everybody]
+        for name, rows in kept.items()
+    }

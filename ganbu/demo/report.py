@@ -32,7 +32,10 @@ def report(built: Built, console: Console) -> None:
     rules = sum(len(run.names) for run in runs.values())
     console.rule("[bold]虚构县演示报告")
     _imported(built, console)
-    console.print(f"基准日 {built.as_of}；{built.people} 名虚构干部；{len(runs)} 个规则包、{rules} 条规则已评估，{unfilled} 条待本地填写，{off} 条已关闭。\n", highlight=False)
+    console.print(
+        f"基准日 {built.as_of}；{built.people} 名虚构干部；{len(runs)} 个规则包、{rules} 条规则已评估，{unfilled} 条待本地填写，{off} 条已关闭。\n",
+        highlight=False,
+    )
     _teams(runs["demo"], console)
     _exchange(runs["national"], console)
     _retirement(runs["national"], console)
@@ -65,29 +68,57 @@ def _table(console: Console, title: str, columns: list[str], rows: list[list[Any
 def _teams(run: Run, console: Console) -> None:
     rows = [row for row in run.rows("领导班子年龄结构") if row["结果"] == "不达标"]
     whole = next(iter(run.rows("领导班子年龄结构")), None)
-    _table(console, "亮红灯的班子", ["班子", "人数", "女干部", "缺什么"], [[r["名称"], r["成员数"], r["女干部数"], "、".join(r["依据"])] for r in rows], len(rows))
+    _table(
+        console,
+        "亮红灯的班子",
+        ["班子", "人数", "女干部", "缺什么"],
+        [[r["名称"], r["成员数"], r["女干部数"], "、".join(r["依据"])] for r in rows],
+        len(rows),
+    )
     if whole:
         key = "三分之二以上班子有四十岁左右成员"
         if whole[key] == "不能判定":
             unclear = [r["名称"] for r in run.rows("领导班子年龄结构") if r["缺少"]]
             told = f"不能判定：{'、'.join(unclear[:3])} 有成员缺出生日期，补齐后才能算出比例"
         else:
-            told = f"{whole[key]}，现为 {shown(whole[f'{key}·比例'])}，还差 {shown(whole[f'{key}·还差'])} 个班子"
+            told = (
+                f"{whole[key]}，现为 {shown(whole[f'{key}·比例'])}，还差 {shown(whole[f'{key}·还差'])} 个班子"
+            )
         console.print(f"{key}：{told}。\n", highlight=False)
 
 
 def _exchange(run: Run, console: Console) -> None:
     rows = sorted((r for r in run.rows("任职满十年交流") if r["结果"] == "必须交流"), key=lambda r: r["期限"])
-    _table(console, "必须交流", ["姓名", "编号", "同职起算", "满十年", "依据"], [[r["名称"], r["对象"], r["同职起算日"], r["期限"], "、".join(r["依据"])] for r in rows], len(rows))
+    _table(
+        console,
+        "必须交流",
+        ["姓名", "编号", "同职起算", "满十年", "依据"],
+        [[r["名称"], r["对象"], r["同职起算日"], r["期限"], "、".join(r["依据"])] for r in rows],
+        len(rows),
+    )
     soon = sorted((r for r in run.rows("任职满十年交流") if r.get("预测日期")), key=lambda r: r["预测日期"])
     if soon:
-        console.print("两年内将满十年：" + "，".join(f"{r['名称']} {r['预测日期']}" for r in soon[:6]) + (f" 等 {len(soon)} 人" if len(soon) > 6 else "") + "\n", highlight=False)
+        console.print(
+            "两年内将满十年："
+            + "，".join(f"{r['名称']} {r['预测日期']}" for r in soon[:6])
+            + (f" 等 {len(soon)} 人" if len(soon) > 6 else "")
+            + "\n",
+            highlight=False,
+        )
 
 
 def _retirement(run: Run, console: Console) -> None:
     found = run.rows("到龄退休")
-    rows = sorted((r for r in found if r["结果"] == "已到龄" or r.get("预测日期")), key=lambda r: r["到龄日期"])
-    _table(console, "已到龄与一年内到龄", ["姓名", "编号", "到龄日期", "延迟月数", "状态"], [[r["名称"], r["对象"], r["到龄日期"], r["延迟月数"], r["结果"]] for r in rows], len(rows))
+    rows = sorted(
+        (r for r in found if r["结果"] == "已到龄" or r.get("预测日期")), key=lambda r: r["到龄日期"]
+    )
+    _table(
+        console,
+        "已到龄与一年内到龄",
+        ["姓名", "编号", "到龄日期", "延迟月数", "状态"],
+        [[r["名称"], r["对象"], r["到龄日期"], r["延迟月数"], r["结果"]] for r in rows],
+        len(rows),
+    )
 
 
 def _cards(run: Run, console: Console) -> None:
@@ -101,7 +132,9 @@ def _ranks(demo: Run, national: Run, console: Console) -> None:
     counts = demo.counts("年度优秀排名")
     console.print("年度优秀排名：" + "，".join(f"{word} {n}" for word, n in counts.items()), highlight=False)
     counts = national.counts("职级晋升资格")
-    console.print("职级晋升资格：" + "，".join(f"{word} {n}" for word, n in counts.items()) + "\n", highlight=False)
+    console.print(
+        "职级晋升资格：" + "，".join(f"{word} {n}" for word, n in counts.items()) + "\n", highlight=False
+    )
 
 
 def _unknown(run: Run, console: Console) -> None:
@@ -112,7 +145,13 @@ def _unknown(run: Run, console: Console) -> None:
             if row["结果"] == "不能判定":
                 total += 1
                 missing.update(f"{name}：{word}" for word in row.get("缺少", [])[:1] or ["（无）"])
-    _table(console, "国家规则中不能判定的结果及所缺事实", ["规则：缺少", "人次"], [[word, n] for word, n in missing.most_common()], len(missing))
+    _table(
+        console,
+        "国家规则中不能判定的结果及所缺事实",
+        ["规则：缺少", "人次"],
+        [[word, n] for word, n in missing.most_common()],
+        len(missing),
+    )
     console.print(f"合计 {total} 个结果不能判定；补齐事实后自动得出，不会当作零或通过。\n", highlight=False)
 
 

@@ -66,7 +66,9 @@ class Program:
         key = (register, name)
         if key not in self.definitions:
             if key in self._binding:
-                path = " → ".join(n.split("/")[-1] for _, n in [*self._binding[self._binding.index(key) :], key])
+                path = " → ".join(
+                    n.split("/")[-1] for _, n in [*self._binding[self._binding.index(key) :], key]
+                )
                 raise PackError(f"事实互相引用成环：{path}", getattr(source, "place", None))
             self._binding.append(key)
             try:
@@ -105,7 +107,15 @@ class Scope:
 
 def type_of(spec: FieldSpec) -> Type:
     """The type of a vocabulary field."""
-    kinds = {"id": "text", "text": "text", "int": "num", "decimal": "num", "date": "date", "time": "date", "bool": "bool"}
+    kinds = {
+        "id": "text",
+        "text": "text",
+        "int": "num",
+        "decimal": "num",
+        "date": "date",
+        "time": "date",
+        "bool": "bool",
+    }
     return Type(spec.kind, spec.target) if spec.kind in ("code", "ref") else Type(kinds[spec.kind])
 
 
@@ -122,7 +132,9 @@ def bind_condition(source: str, scope: Scope) -> Node:
 
 def _require(node: Node, wanted: Type, source: str, syntax: Syntax, message: str) -> Node:
     if node.type.kind != wanted.kind and not (isinstance(node, Const) and node.value is None):
-        raise error_at(source, syntax.start, f"{message}，而“{source[syntax.start : syntax.end]}”是{node.type}")
+        raise error_at(
+            source, syntax.start, f"{message}，而“{source[syntax.start : syntax.end]}”是{node.type}"
+        )
     return node
 
 
@@ -139,7 +151,8 @@ class _Binder:
         return self.source[syntax.start : syntax.end]
 
     def node(self, syntax: Syntax, scope: Scope) -> Node:
-        return getattr(self, "_" + syntax.kind)(syntax, scope)
+        bound: Node = getattr(self, "_" + syntax.kind)(syntax, scope)
+        return bound
 
     def condition(self, syntax: Syntax, scope: Scope) -> Node:
         return _require(self.node(syntax, scope), BOOL, self.source, syntax, "这里要一个条件（是/否）")
@@ -189,14 +202,20 @@ class _Binder:
         found = self.lookup(syntax.value, scope)
         if found is None:
             known = self.known(scope)
-            raise self.fail(syntax, f"不认识“{syntax.value}”", nearest(syntax.value, known) or "文本要加引号，如 '优秀'")
+            raise self.fail(
+                syntax, f"不认识“{syntax.value}”", nearest(syntax.value, known) or "文本要加引号，如 '优秀'"
+            )
         return found
 
     def known(self, scope: Scope | None) -> list[str]:
         names: list[str] = []
         while scope is not None:
             register = self.program.vocabulary.registers[scope.register]
-            names += [f.label for f in register.fields.values()] + [*self.program.shared.get(scope.register, {})] + scope.known()
+            names += (
+                [f.label for f in register.fields.values()]
+                + [*self.program.shared.get(scope.register, {})]
+                + scope.known()
+            )
             scope = scope.outer
         return [*names, "基准日", "基准年", "考核年"]
 
@@ -251,7 +270,9 @@ class _Binder:
             output = self.output_at(name, row)
             if output is not None:
                 return output
-            raise self.fail(syntax, f"“{register.label}”没有“{name}”", nearest(name, known) or "、".join(known[:12]))
+            raise self.fail(
+                syntax, f"“{register.label}”没有“{name}”", nearest(name, known) or "、".join(known[:12])
+            )
         return found
 
     def row_of(self, node: Node, syntax: Syntax) -> Row:
@@ -259,7 +280,11 @@ class _Binder:
             return Row(node.type.target, node.row, node.name)
         if node.type.kind == "ref" and isinstance(node, Field):
             return Row(node.type.target, node.row, node.name)
-        raise self.fail(syntax, f"“{self.text(syntax)}”是{node.type}，后面不能再接“.”", "只有引用字段和 first/last/top 可以")
+        raise self.fail(
+            syntax,
+            f"“{self.text(syntax)}”是{node.type}，后面不能再接“.”",
+            "只有引用字段和 first/last/top 可以",
+        )
 
     def output_at(self, name: str, row: Row) -> Node | None:
         return None
@@ -269,7 +294,9 @@ class _Binder:
         try:
             found = self.program.outputs(policy, column)
         except KeyError as error:
-            raise self.fail(syntax, f"规则“{policy}”没有列“{column}”", nearest(column, error.args[0])) from error
+            raise self.fail(
+                syntax, f"规则“{policy}”没有列“{column}”", nearest(column, error.args[0])
+            ) from error
         if found is None:
             return None
         register, kind = found
@@ -280,7 +307,9 @@ class _Binder:
                 return Fact(Row(place.register, up=up), f"{policy}.{column}", kind)
             links = self.program.vocabulary.registers[place.register].links_to(register)
             if links:
-                return Fact(Row(register, Row(place.register, up=up), links[0].name), f"{policy}.{column}", kind)
+                return Fact(
+                    Row(register, Row(place.register, up=up), links[0].name), f"{policy}.{column}", kind
+                )
             place, up = place.outer, up + 1
         label = self.program.vocabulary.registers[register].label
         raise self.fail(syntax, f"规则“{policy}”评判的是“{label}”，从这里够不到")
@@ -321,7 +350,10 @@ class _Binder:
         if ordered and code.kind == "code":
             order = self.program.vocabulary.codes[code.target].order
             if not order:
-                raise self.fail(syntax, f"代码“{self.program.vocabulary.codes[code.target].label}”没有高低之分，不能比较大小")
+                raise self.fail(
+                    syntax,
+                    f"代码“{self.program.vocabulary.codes[code.target].label}”没有高低之分，不能比较大小",
+                )
             for side in (left, right):
                 if isinstance(side, Const) and side.value is not None and side.value not in order:
                     raise self.fail(syntax, f"“{side.value}”不在高低次序中：{'、'.join(order)}")
@@ -348,7 +380,11 @@ class _Binder:
         if one.kind == "date" and two.kind == "num" and isinstance(node, Field):
             raise self.fail(syntax, "日期不能与数比较", "日期写作 2021-03-14，年份写 year(日期)")
         texts = ("text", "code", "ref")
-        if one.kind != two.kind and not (one.kind in texts and two.kind in texts) and "span" not in (one.kind, two.kind):
+        if (
+            one.kind != two.kind
+            and not (one.kind in texts and two.kind in texts)
+            and "span" not in (one.kind, two.kind)
+        ):
             raise self.fail(syntax, f"{one}与{two}不能比较")
         return node
 
@@ -415,7 +451,9 @@ class _Binder:
         right = self.constant(syntax.parts[1], scope)
         table = self.program.vocabulary.codes[left.type.target]
         top = self.word(str(right.value), left.type, syntax.parts[1])
-        return Op("in", (left, *(Const(name, left.type) for name in sorted(table.under(str(top.value))))), BOOL)
+        return Op(
+            "in", (left, *(Const(name, left.type) for name in sorted(table.under(str(top.value))))), BOOL
+        )
 
     def _contains(self, syntax: Syntax, scope: Scope) -> Node:
         left, right = self.node(syntax.parts[0], scope), self.constant(syntax.parts[1], scope)
@@ -460,7 +498,9 @@ class _Binder:
             kind = kind or result.type
             if result.type.kind != kind.kind:
                 raise self.fail(value, "对照表的值要是同一类")
-            if word in ("其他", "else") and (key.type.kind != "code" or not self.program.vocabulary.codes[key.type.target].canonical(word)):
+            if word in ("其他", "else") and (
+                key.type.kind != "code" or not self.program.vocabulary.codes[key.type.target].canonical(word)
+            ):
                 default = result
                 continue
             wanted: Node = number(Fraction(word)) if key.type.kind == "num" else Const(word, TEXT)
@@ -468,7 +508,9 @@ class _Binder:
         if isinstance(default, Const) and default.value is None:
             default = replace(default, type=kind or NUM)
             return Op("if", (*args, default), kind or NUM)
-        return Op("if", (Op("is_missing", (key,), BOOL), Const(None, kind or NUM), *args, default), kind or NUM)
+        return Op(
+            "if", (Op("is_missing", (key,), BOOL), Const(None, kind or NUM), *args, default), kind or NUM
+        )
 
     def _call(self, syntax: Syntax, scope: Scope) -> Node:
         from ganbu.engine.functions import FUNCTIONS
@@ -478,7 +520,11 @@ class _Binder:
             raise self.fail(syntax, f"没有函数“{syntax.value}”", nearest(syntax.value, FUNCTIONS))
         for key, value in syntax.named:
             if key not in function.options:
-                raise self.fail(value, f"{syntax.value}() 没有参数“{key}”", nearest(key, function.options) or "、".join(function.options))
+                raise self.fail(
+                    value,
+                    f"{syntax.value}() 没有参数“{key}”",
+                    nearest(key, function.options) or "、".join(function.options),
+                )
         if not function.least <= len(syntax.parts) <= function.most:
             raise self.fail(syntax, f"{syntax.value}() 的参数个数不对", f"写法：{function.usage}")
         return function.bind(self, syntax, scope)
@@ -491,6 +537,19 @@ def _lift(node: Node, up: int) -> Node:
 
 
 __all__ = [
-    "Aggregate", "Any", "Mapping", "Op", "Place", "Program", "SPAN", "Scope", "Text", "Window", "bind",
-    "bind_condition", "both", "looks_out", "type_of",
+    "SPAN",
+    "Aggregate",
+    "Any",
+    "Mapping",
+    "Op",
+    "Place",
+    "Program",
+    "Scope",
+    "Text",
+    "Window",
+    "bind",
+    "bind_condition",
+    "both",
+    "looks_out",
+    "type_of",
 ]

@@ -35,7 +35,10 @@ def check_pack(pack: Pack, as_of: date | None = None) -> list[Remark]:
     except PackError as error:
         return [_error(error)]
     evaluator = Evaluator(pack, as_of, checking=True)
-    snapshot = Snapshot(frozenset(pack.vocabulary.registers), frozenset((r.name, f) for r in pack.vocabulary.registers.values() for f in r.fields))
+    snapshot = Snapshot(
+        frozenset(pack.vocabulary.registers),
+        frozenset((r.name, f) for r in pack.vocabulary.registers.values() for f in r.fields),
+    )
     for policy in policies.values():
         try:
             _dates(policy)
@@ -50,13 +53,24 @@ def check_pack(pack: Pack, as_of: date | None = None) -> list[Remark]:
             given(pack, body)
         except PackError as error:
             remarks.append(_error(error))
-    tested = {name for body in pack.scenarios for step in [body, *(body.get("steps") or [])] for name in (step.get("expect") or {})}
+    tested = {
+        name
+        for body in pack.scenarios
+        for step in [body, *(body.get("steps") or [])]
+        for name in (step.get("expect") or {})
+    }
     for policy in policies.values():
         if policy.name not in tested:
             remarks.append(Remark("warning", f"规则“{policy.name}”没有情景", policy.place))
     for name, spec in (pack.head.get("catalogues") or {}).items():
         if isinstance(spec, dict) and spec.get("values") is None:
-            remarks.append(Remark("note", f"目录“{name}”原文未公布（{spec.get('count', '数目不详')} 条），待本地填写", pack.head["catalogues"].at(name)))
+            remarks.append(
+                Remark(
+                    "note",
+                    f"目录“{name}”原文未公布（{spec.get('count', '数目不详')} 条），待本地填写",
+                    pack.head["catalogues"].at(name),
+                )
+            )
     return sorted(remarks, key=lambda r: ("error", "warning", "note").index(r.severity))
 
 
@@ -82,7 +96,9 @@ def _remarks(policy: Policy) -> list[Remark]:
     if not policy.sources:
         found.append(Remark("warning", f"规则“{policy.name}”没有 source", policy.place))
     if policy.required:
-        found.append(Remark("note", f"规则“{policy.name}”待本地填写：{'、'.join(policy.required)}", policy.place))
+        found.append(
+            Remark("note", f"规则“{policy.name}”待本地填写：{'、'.join(policy.required)}", policy.place)
+        )
     if policy.status == "off":
         found.append(Remark("note", f"规则“{policy.name}”已关闭：{policy.body.get('why')}", policy.place))
     return found

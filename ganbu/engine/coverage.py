@@ -44,7 +44,9 @@ def coverage(catalogue: Path, packs: Iterable[Pack], results: Iterable[Result]) 
             letters[str(item["id"])] = str(item["cat"])[:1]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise RecordsError(f"{catalogue}:{number}：每行应是含 id 和 cat 的 JSON") from error
-    cited = {s for pack in packs for policy in pack.policies.values() for s in policy.sources if MECHANISM.match(s)}
+    cited = {
+        s for pack in packs for policy in pack.policies.values() for s in policy.sources if MECHANISM.match(s)
+    }
     exercised = {s for result in results if result.passed for s in result.covers}
     done = cited & exercised
     return Coverage(

@@ -87,13 +87,28 @@ class Explanation:
             head += f"（{shown(self.finding['数值'])}）"
         if self.finding.get("期限"):
             head += f"，{self.finding['期限']}"
-        lines = [head + "。", f"基准日 {self.as_of}" + (f"，按 {self.known_at} 所知" if self.known_at else "")]
+        lines = [
+            head + "。",
+            f"基准日 {self.as_of}" + (f"，按 {self.known_at} 所知" if self.known_at else ""),
+        ]
         for clause in self.clauses:
-            mark = {True: "✓", False: "✗", None: "?"}.get(clause.answer, "·") if isinstance(clause.answer, bool) or clause.answer is None else "·"
-            value = "" if isinstance(clause.answer, bool) else "  不知道" if clause.answer is None else f" = {shown(clause.answer)}"
+            mark = (
+                {True: "✓", False: "✗", None: "?"}.get(clause.answer, "·")
+                if isinstance(clause.answer, bool) or clause.answer is None
+                else "·"
+            )
+            value = (
+                ""
+                if isinstance(clause.answer, bool)
+                else "  不知道"
+                if clause.answer is None
+                else f" = {shown(clause.answer)}"
+            )
             if clause.role == "bar":
                 mark = {"✓": "✓", "✗": "✗"}.get(mark, mark)
-            strict = {"in_principle": "（原则上）", "prefer": "（优先）", "plan": "（有计划地）"}.get(clause.strictness, "")
+            strict = {"in_principle": "（原则上）", "prefer": "（优先）", "plan": "（有计划地）"}.get(
+                clause.strictness, ""
+            )
             bar = "没有：" if clause.role == "bar" else ""
             lines.append(f"{mark} {bar}{clause.name}{strict}{value}：{clause.written}")
             for text, answer in clause.questions if len(clause.questions) > 1 else []:
@@ -105,7 +120,9 @@ class Explanation:
             if clause.source:
                 lines.append(f"    依据：{'、'.join(clause.source)}")
         if self.parameters:
-            lines.append("参数：" + "；".join(f"{n} = {v}" + (f"（{s}）" if s else "") for n, v, s in self.parameters))
+            lines.append(
+                "参数：" + "；".join(f"{n} = {v}" + (f"（{s}）" if s else "") for n, v, s in self.parameters)
+            )
         for key in ("缺少", "不能排除"):
             if self.finding.get(key):
                 lines.append(f"{key}：{'、'.join(self.finding[key])}")
@@ -116,7 +133,11 @@ class Explanation:
 
 def _record_line(record: dict[str, Any]) -> str:
     head = f"{record['登记表']} {record['编号']}"
-    return head + "：" + "，".join(f"{key} {shown(value)}" for key, value in record.items() if key not in ("登记表", "编号"))
+    return (
+        head
+        + "："
+        + "，".join(f"{key} {shown(value)}" for key, value in record.items() if key not in ("登记表", "编号"))
+    )
 
 
 def explain(
@@ -131,31 +152,74 @@ def explain(
     wanted: list[str] = []
 
     def ask(node: Node) -> str:
-        fact = program.hide(register, node) if not isinstance(node, Fact) or node.row != Row(register) else node.name
+        fact = (
+            program.hide(register, node)
+            if not isinstance(node, Fact) or node.row != Row(register)
+            else node.name
+        )
         if fact not in wanted:
             wanted.append(fact)
         return fact
 
     for clause in judged.lowered.clauses:
-        questions = [(atom, ask(atom)) for atom in atoms(resolved(program, register, clause.node))] if clause.node.type.kind == "bool" else []
-        facts = [(leaf, label, ask(leaf)) for leaf, label in leaves(program, register, clause.node).items() if leaf.type.kind != "row"]
+        questions = (
+            [(atom, ask(atom)) for atom in atoms(resolved(program, register, clause.node))]
+            if clause.node.type.kind == "bool"
+            else []
+        )
+        facts = [
+            (leaf, label, ask(leaf))
+            for leaf, label in leaves(program, register, clause.node).items()
+            if leaf.type.kind != "row"
+        ]
         asked.append((clause, ask(clause.node), questions, facts))
     run = evaluate(pack, records, as_of, [policy], known_at, parameters, {register: wanted}, evaluator)
     rows = [row for row in run.rows(policy) if subject in (str(row["对象"]), str(row["名称"]))]
     identity, label = _identity(run, judged, subject, rows)
-    finding = next((row for row in rows if str(row["对象"]) == identity), {"对象": identity, "名称": label, "结果": "不适用"})
+    finding = next(
+        (row for row in rows if str(row["对象"]) == identity),
+        {"对象": identity, "名称": label, "结果": "不适用"},
+    )
     if judged.lowered.layout == "effects":
-        finding = {"对象": identity, "名称": label, "结果": "、".join(str(r["结果"]) for r in rows) or "无后果"}
+        finding = {
+            "对象": identity,
+            "名称": label,
+            "结果": "、".join(str(r["结果"]) for r in rows) or "无后果",
+        }
     values = _values(run, judged, identity, wanted)
     reasons = []
     for clause, fact, questions, facts in asked:
         seen = [Seen(text, values[key], _behind(run, judged, leaf, identity)) for leaf, text, key in facts]
         shown_questions = [(render(program, register, atom), values[key]) for atom, key in questions]
-        reasons.append(ClauseReason(clause.label, clause.written, values[fact], clause.source, clause.strictness, clause.role, shown_questions, seen))
-    given = [(key, value_text(judged.context.values[key]), "、".join(_cited(spec))) for key, spec in judged.context.parameters.items()]
+        reasons.append(
+            ClauseReason(
+                clause.label,
+                clause.written,
+                values[fact],
+                clause.source,
+                clause.strictness,
+                clause.role,
+                shown_questions,
+                seen,
+            )
+        )
+    given = [
+        (key, value_text(judged.context.values[key]), "、".join(_cited(spec)))
+        for key, spec in judged.context.parameters.items()
+    ]
     body = judged.policy.body
     return Explanation(
-        policy, str(body.get("about", "")), judged.policy.pack, identity, label, as_of, known_at, finding, reasons, given, tuple(_cited(body))
+        policy,
+        str(body.get("about", "")),
+        judged.policy.pack,
+        identity,
+        label,
+        as_of,
+        known_at,
+        finding,
+        reasons,
+        given,
+        tuple(_cited(body)),
     )
 
 
@@ -249,9 +313,31 @@ def _behind(run: Run, judged: Judged, leaf: Node, identity: str) -> list[dict[st
 
 def _telling(register: Register, definition: Aggregate) -> list[FieldSpec]:
     """The fields of a record worth showing: what the aggregate asked about, when it happened, and what it is called."""
-    asked = {n.name for part in (definition.value, definition.where, definition.order) if part is not None for n in walk(part) if isinstance(n, Field) and n.row.of is None}
-    named = {"title", "name", "grade", "kind", "level", "points", "score", "rank", "document_number", register.happened, *register.ended}
-    kept = [f for f in register.fields.values() if f.name in asked | named and f.name not in (register.id_field, definition.link)]
+    asked = {
+        n.name
+        for part in (definition.value, definition.where, definition.order)
+        if part is not None
+        for n in walk(part)
+        if isinstance(n, Field) and n.row.of is None
+    }
+    named = {
+        "title",
+        "name",
+        "grade",
+        "kind",
+        "level",
+        "points",
+        "score",
+        "rank",
+        "document_number",
+        register.happened,
+        *register.ended,
+    }
+    kept = [
+        f
+        for f in register.fields.values()
+        if f.name in asked | named and f.name not in (register.id_field, definition.link)
+    ]
     return [f for f in kept if f.secrecy != "sensitive" and (f.kind != "ref" or f.name in asked)]
 
 
@@ -269,7 +355,11 @@ def render(program: Program, register: str, node: Node) -> str:
 
             text = _path_text(program, node.row, node.name, isinstance(node, Fact))
             definition = program.definitions.get((register, node.name)) if isinstance(node, Fact) else None
-            if text.startswith("#") and definition is not None and not isinstance(definition, (Aggregate, Window)):
+            if (
+                text.startswith("#")
+                and definition is not None
+                and not isinstance(definition, (Aggregate, Window))
+            ):
                 return render(program, register, definition)
             return text
         case Op():
@@ -281,7 +371,9 @@ def _render_op(program: Program, register: str, node: Op) -> str:
     args = [render(program, register, arg) for arg in node.args]
     infix = {"and": " 且 ", "or": " 或 ", "add": " + ", "sub": " - ", "mul": " × ", "div": " ÷ "}
     if node.op in infix:
-        return "（" + infix[node.op].join(args) + "）" if node.op in ("and", "or") else infix[node.op].join(args)
+        return (
+            "（" + infix[node.op].join(args) + "）" if node.op in ("and", "or") else infix[node.op].join(args)
+        )
     if node.op in ("compare", "compare_order"):
         return f"{args[0]} {SIGNS.get(str(node.detail[0]), node.detail[0])} {args[1]}"
     if node.op == "in":
@@ -289,7 +381,14 @@ def _render_op(program: Program, register: str, node: Op) -> str:
     words = {"not": "不是：", "is_missing": "缺失：", "is_true": "", "is_false": "否："}
     if node.op in words:
         return words[node.op] + args[0]
-    names = {"years": "周年数", "months": "整月数", "days": "天数", "add_months": "加月", "contains": "含", "unknown": "不知道"}
+    names = {
+        "years": "周年数",
+        "months": "整月数",
+        "days": "天数",
+        "add_months": "加月",
+        "contains": "含",
+        "unknown": "不知道",
+    }
     return f"{names.get(node.op, node.op)}({', '.join(args)})"
 
 

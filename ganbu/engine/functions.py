@@ -12,7 +12,6 @@ from ganbu.engine.tree import (
     BOOL,
     DATE,
     NUM,
-    TEXT,
     Aggregate,
     Const,
     Fact,
@@ -37,7 +36,15 @@ if TYPE_CHECKING:
 
 Bind = Callable[["_Binder", Syntax, "Scope"], Node]
 MOMENTS = ("last", "from", "to", "latest", "where", "via", "expect")
-PIECES = {"sum": "合计", "count": "个数", "since": "起算日", "pick": "所取的行", "any": "有无", "top_sum": "前几之和", "cumulative": "累计月数"}
+PIECES = {
+    "sum": "合计",
+    "count": "个数",
+    "since": "起算日",
+    "pick": "所取的行",
+    "any": "有无",
+    "top_sum": "前几之和",
+    "cumulative": "累计月数",
+}
 ROUNDINGS = ("half_up", "half_even", "down", "up")
 
 
@@ -55,7 +62,9 @@ class Function:
 FUNCTIONS: dict[str, Function] = {}
 
 
-def _function(names: str, usage: str, least: int, most: int, options: tuple[str, ...] = ()) -> Callable[[Bind], Bind]:
+def _function(
+    names: str, usage: str, least: int, most: int, options: tuple[str, ...] = ()
+) -> Callable[[Bind], Bind]:
     def register(bind: Bind) -> Bind:
         for name in names.split():
             FUNCTIONS[name] = Function(usage, least, most, bind, options)
@@ -89,7 +98,7 @@ def _rows(b: _Binder, syntax: Syntax, scope: Scope, condition: Syntax | None = N
     view_via = None
     where: list[Node] = []
     if view is not None:
-        view_source, view_syntax, view_binder = view
+        _view_source, view_syntax, view_binder = view
         register = _register(b, view_syntax.parts[0], scope)
         view_via = dict(view_syntax.named).get("via")
         inner = scope.inside(register.name)
@@ -133,14 +142,20 @@ def _register(b: _Binder, syntax: Syntax, scope: Scope) -> Register:
     return found
 
 
-def _link(b: _Binder, syntax: Syntax, scope: Scope, register: Register, via: Syntax | None) -> tuple[str, str]:
+def _link(
+    b: _Binder, syntax: Syntax, scope: Scope, register: Register, via: Syntax | None
+) -> tuple[str, str]:
     """The reference field of `register` to follow back, and the field of the subject that leads there."""
     own = b.program.vocabulary.registers[scope.register]
     links = register.links_to(own.name)
     if via is not None:
         spec = register.find(str(via.value))
         if spec is None or spec.kind != "ref":
-            raise b.fail(via, f"“{register.label}”没有引用字段“{via.value}”", nearest(str(via.value), [f.label for f in register.fields.values() if f.kind == 'ref']))
+            raise b.fail(
+                via,
+                f"“{register.label}”没有引用字段“{via.value}”",
+                nearest(str(via.value), [f.label for f in register.fields.values() if f.kind == "ref"]),
+            )
         if spec.target == own.name:
             return spec.name, ""
         hops = own.links_to(spec.target)
@@ -150,19 +165,27 @@ def _link(b: _Binder, syntax: Syntax, scope: Scope, register: Register, via: Syn
     if len(links) == 1:
         return links[0].name, ""
     if links:
-        main = [f for f in links if f.name == own.name or register.subject == own.name and f is links[0]]
+        main = [f for f in links if f.name == own.name or (register.subject == own.name and f is links[0])]
         if main:
             return main[0].name, ""
-        raise b.fail(syntax, f"“{register.label}”有几个字段指向“{own.label}”", "请写 via: " + " 或 ".join(f.label for f in links))
-    for preferred in (register.subject, "person", "unit", "team"):
+        raise b.fail(
+            syntax,
+            f"“{register.label}”有几个字段指向“{own.label}”",
+            "请写 via: " + " 或 ".join(f.label for f in links),
+        )
+    for preferred in dict.fromkeys((register.subject, "person")):
         hops = own.links_to(preferred) if preferred else []
         back = register.links_to(preferred) if preferred else []
         if hops and back and preferred != own.name:
             return back[0].name, hops[0].name
-    raise b.fail(syntax, f"“{register.label}”与“{own.label}”之间没有引用关系", "可在 define: 里给中间的登记表定义事实")
+    raise b.fail(
+        syntax, f"“{register.label}”与“{own.label}”之间没有引用关系", "可在 define: 里给中间的登记表定义事实"
+    )
 
 
-def _moment(b: _Binder, syntax: Syntax, scope: Scope, register: Register, named: dict[str, Syntax]) -> list[Node]:
+def _moment(
+    b: _Binder, syntax: Syntax, scope: Scope, register: Register, named: dict[str, Syntax]
+) -> list[Node]:
     """Conditions from `last:`, `from:` and `to:`, on the field that says when a row happened."""
     if not {"last", "from", "to"} & named.keys():
         return []
@@ -182,7 +205,11 @@ def _moment(b: _Binder, syntax: Syntax, scope: Scope, register: Register, named:
             years = amount if unit == "years" else amount / 12
             if unit not in ("years", "months") or years.denominator != 1:
                 raise b.fail(named["last"], f"“{register.label}”按年度登记，last: 要写整年")
-            assessed = b.program.as_of.year if (b.program.as_of.month, b.program.as_of.day) == (12, 31) else b.program.as_of.year - 1
+            assessed = (
+                b.program.as_of.year
+                if (b.program.as_of.month, b.program.as_of.day) == (12, 31)
+                else b.program.as_of.year - 1
+            )
             found.append(Op("compare", (field, number(assessed - years)), BOOL, (">",)))
             found.append(Op("compare", (field, number(assessed)), BOOL, ("<=",)))
         else:
@@ -197,15 +224,36 @@ def _moment(b: _Binder, syntax: Syntax, scope: Scope, register: Register, named:
     return found
 
 
-def _make(b: _Binder, syntax: Syntax, scope: Scope, rows: _Rows, fn: str, value: Node | None, kind: Type, order: Node | None = None, **options: object) -> Node:
+def _make(
+    b: _Binder,
+    syntax: Syntax,
+    scope: Scope,
+    rows: _Rows,
+    fn: str,
+    value: Node | None,
+    kind: Type,
+    order: Node | None = None,
+    **options: object,
+) -> Node:
     """The aggregate as a hidden fact of the subject, or of the one the subject refers to."""
     where = both(*rows.where)
     node = Aggregate(
-        rows.register.name, rows.link, fn, value, None if where == both() else where, order, kind,
+        rows.register.name,
+        rows.link,
+        fn,
+        value,
+        None if where == both() else where,
+        order,
+        kind,
         tuple(sorted({**rows.options, **options}.items(), key=lambda item: item[0])),
     )
     parts = [value, node.where, order]
-    if any(isinstance(n, (Field, Fact)) and n.row.root.up > 1 for part in parts if part is not None for n in walk(part)):
+    if any(
+        isinstance(n, (Field, Fact)) and n.row.root.up > 1
+        for part in parts
+        if part is not None
+        for n in walk(part)
+    ):
         raise b.fail(syntax, "聚合里的聚合只能看到紧邻的外层", "请用 define: 把内层写成那张登记表的事实")
     text = b.text(syntax)
     if fn != syntax.value and fn in PIECES:
@@ -308,7 +356,11 @@ def _share(b: _Binder, s: Syntax, scope: Scope) -> Node:
     of = dict(s.named).get("of")
     base = replace(rows, where=[*rows.where, *([b.condition(of, rows.scope)] if of else [])])
     part = replace(base, where=[*base.where, b.condition(s.parts[1], rows.scope)])
-    return Op("div", (_make(b, s, scope, part, "count", None, NUM), _make(b, s, scope, base, "count", None, NUM)), NUM)
+    return Op(
+        "div",
+        (_make(b, s, scope, part, "count", None, NUM), _make(b, s, scope, base, "count", None, NUM)),
+        NUM,
+    )
 
 
 def _pick(fn: str) -> Bind:
@@ -376,17 +428,26 @@ def _streak_of(fn: str) -> Bind:
         by = dict(s.named).get("by")
         order = b.node(by, rows.scope) if by else b.of_row(Row(rows.register.name), rows.register.order)
         gap = _flag(b, s, "gap", ("breaks", "skip"), "breaks")
-        if order is None or order.type.kind != "num" and gap == "breaks" and fn == "streak":
+        if order is None or (order.type.kind != "num" and gap == "breaks" and fn == "streak"):
             gap = "skip"
         to = dict(s.named).get("to")
         end = b.constant(to, scope) if to else None
-        return _make(b, s, scope, rows, fn, condition, NUM, order, gap=gap, to=int(end.value) if end else None)  # type: ignore[arg-type]
+        last = int(str(end.value)) if end is not None else None
+        return _make(b, s, scope, rows, fn, condition, NUM, order, gap=gap, to=last)
 
     return bind
 
 
-_function("streak 连续", "streak(登记表, 条件[, by: 年度][, gap: breaks|skip][, to: 年度])", 2, 2, (*MOMENTS, "by", "gap", "to"))(_streak_of("streak"))
-_function("run 最长连续", "run(登记表, 条件[, by: 年度][, gap: breaks|skip])", 2, 2, (*MOMENTS, "by", "gap"))(_streak_of("run"))
+_function(
+    "streak 连续",
+    "streak(登记表, 条件[, by: 年度][, gap: breaks|skip][, to: 年度])",
+    2,
+    2,
+    (*MOMENTS, "by", "gap", "to"),
+)(_streak_of("streak"))
+_function("run 最长连续", "run(登记表, 条件[, by: 年度][, gap: breaks|skip])", 2, 2, (*MOMENTS, "by", "gap"))(
+    _streak_of("run")
+)
 
 
 def _span_fields(b: _Binder, s: Syntax, rows: _Rows) -> tuple[Node, Node]:
@@ -406,7 +467,11 @@ def _held_node(b: _Binder, s: Syntax, scope: Scope, per: str) -> Node:
     start, end = _span_fields(b, s, rows)
     if per == "total":
         return _make(b, s, scope, rows, "held", end, Type("num", "months"), start)
-    until = Op("least", (Op("or_else", (end, Const(b.program.as_of, DATE)), DATE), Const(b.program.as_of, DATE)), DATE)
+    until = Op(
+        "least",
+        (Op("or_else", (end, Const(b.program.as_of, DATE)), DATE), Const(b.program.as_of, DATE)),
+        DATE,
+    )
     months: Node = Op("months", (start, until), NUM)
     if s.value in ("full_years", "满年数"):
         months = Op("round", (Op("div", (months, number(12)), NUM),), NUM, (0, "floor"))
@@ -434,19 +499,35 @@ def _since_node(b: _Binder, s: Syntax, scope: Scope, fn: str, kind: Type) -> Nod
     if rows.field:
         value = b.of_row(Row(rows.register.name), rows.field)
         if value is None:
-            raise b.fail(s.parts[0], f"“{rows.register.label}”没有“{rows.field}”", nearest(rows.field, [f.label for f in rows.register.fields.values()]))
+            raise b.fail(
+                s.parts[0],
+                f"“{rows.register.label}”没有“{rows.field}”",
+                nearest(rows.field, [f.label for f in rows.register.fields.values()]),
+            )
     gap = dict(s.named).get("gap")
     days = int(b.constant(gap, scope).value) if gap else 1  # type: ignore[arg-type]
     of = _flag(b, s, "of", ("longest", "latest"), "longest")
     return _make(b, s, scope, rows, fn, value, kind, start, end=end, gap=days, of=of)
 
 
-@_function("since 起算日", "since(登记表[.字段][, 条件][, gap: 天数][, of: longest|latest])", 1, 2, (*MOMENTS, "gap", "of"))
+@_function(
+    "since 起算日",
+    "since(登记表[.字段][, 条件][, gap: 天数][, of: longest|latest])",
+    1,
+    2,
+    (*MOMENTS, "gap", "of"),
+)
 def _since(b: _Binder, s: Syntax, scope: Scope) -> Node:
     return _since_node(b, s, scope, "since", DATE)
 
 
-@_function("clock 任期", "clock(登记表[.字段][, 条件][, gap: 天数][, mode: continuous|cumulative][, of: longest|latest])", 1, 2, (*MOMENTS, "gap", "of", "mode"))
+@_function(
+    "clock 任期",
+    "clock(登记表[.字段][, 条件][, gap: 天数][, mode: continuous|cumulative][, of: longest|latest])",
+    1,
+    2,
+    (*MOMENTS, "gap", "of", "mode"),
+)
 def _clock(b: _Binder, s: Syntax, scope: Scope) -> Node:
     if _flag(b, s, "mode", ("continuous", "cumulative"), "continuous") == "cumulative":
         months = _since_node(b, s, scope, "cumulative", Type("num", "months"))
@@ -471,7 +552,15 @@ def _groups(b: _Binder, s: Syntax, scope: Scope) -> tuple[tuple[Node, ...], Node
     return tuple(b.node(part, scope) for part in parts), among
 
 
-def _window(b: _Binder, s: Syntax, scope: Scope, fn: str, value: Node | None, order: tuple[tuple[Node, bool], ...] = (), **options: object) -> Node:
+def _window(
+    b: _Binder,
+    s: Syntax,
+    scope: Scope,
+    fn: str,
+    value: Node | None,
+    order: tuple[tuple[Node, bool], ...] = (),
+    **options: object,
+) -> Node:
     groups, among = _groups(b, s, scope)
     for part in (value, among, *groups):
         if looks_out(part):
@@ -481,11 +570,19 @@ def _window(b: _Binder, s: Syntax, scope: Scope, fn: str, value: Node | None, or
     return Fact(Row(scope.register), b.program.hide(scope.register, node, b.text(s)), kind)
 
 
-@_function("place 名次", "place(值, in: (分组…), among: 条件, order: desc|asc, ties: min|dense)", 1, 1, ("in", "among", "order", "ties"))
+@_function(
+    "place 名次",
+    "place(值, in: (分组…), among: 条件, order: desc|asc, ties: min|dense)",
+    1,
+    1,
+    ("in", "among", "order", "ties"),
+)
 def _place(b: _Binder, s: Syntax, scope: Scope) -> Node:
     value = b.num(s.parts[0], scope)
     descending = _flag(b, s, "order", ("desc", "asc"), "desc") == "desc"
-    return _window(b, s, scope, "place", value, ((value, descending),), ties=_flag(b, s, "ties", ("min", "dense"), "min"))
+    return _window(
+        b, s, scope, "place", value, ((value, descending),), ties=_flag(b, s, "ties", ("min", "dense"), "min")
+    )
 
 
 @_function("size 组内个数", "size(in: (分组…), among: 条件)", 0, 0, ("in", "among"))
@@ -497,14 +594,23 @@ def _over_all(fn: str) -> Bind:
     def bind(b: _Binder, s: Syntax, scope: Scope) -> Node:
         value = b.num(s.parts[0], scope)
         if fn == "mean":
-            return Op("div", (_window(b, s, scope, "total", value), _window(b, s, scope, "known", value)), NUM)
+            return Op(
+                "div", (_window(b, s, scope, "total", value), _window(b, s, scope, "known", value)), NUM
+            )
         return _window(b, s, scope, fn, value)
 
     return bind
 
 
-for _name, _chinese in (("total", "组内合计"), ("mean", "组内平均"), ("lowest", "组内最低"), ("highest", "组内最高")):
-    _function(f"{_name} {_chinese}", f"{_name}(值, in: (分组…), among: 条件)", 1, 1, ("in", "among"))(_over_all(_name))
+for _name, _chinese in (
+    ("total", "组内合计"),
+    ("mean", "组内平均"),
+    ("lowest", "组内最低"),
+    ("highest", "组内最高"),
+):
+    _function(f"{_name} {_chinese}", f"{_name}(值, in: (分组…), among: 条件)", 1, 1, ("in", "among"))(
+        _over_all(_name)
+    )
 
 
 # -- scalars -------------------------------------------------------------------------------------------------
@@ -523,14 +629,18 @@ def _between_dates(op: str, unit: str) -> Bind:
 
 
 for _name, _chinese in (("years", "周年"), ("months", "月数"), ("days", "天数"), ("workdays", "工作日数")):
-    _function(f"{_name} {_chinese}", f"{_name}(日期[, 到][, inclusive: 是])", 1, 2, ("inclusive",))(_between_dates(_name, _name))
+    _function(f"{_name} {_chinese}", f"{_name}(日期[, 到][, inclusive: 是])", 1, 2, ("inclusive",))(
+        _between_dates(_name, _name)
+    )
 
 
 def _add(op: str, factor: int) -> Bind:
     def bind(b: _Binder, s: Syntax, scope: Scope) -> Node:
         amount = b.num(s.parts[1], scope)
-        if factor != 1:
-            amount = number(Fraction(amount.value) * factor) if isinstance(amount, Const) and amount.value is not None else Op("mul", (amount, number(factor)), NUM)  # type: ignore[arg-type]
+        if isinstance(amount, Const) and isinstance(amount.value, Fraction):
+            amount = number(amount.value * factor)
+        elif factor != 1:
+            amount = Op("mul", (amount, number(factor)), NUM)
         return Op(op, (b.date(s.parts[0], scope), amount), DATE)
 
     return bind
@@ -562,7 +672,11 @@ def _same_type(b: _Binder, s: Syntax, nodes: list[Node]) -> Type:
     families = {"code": "text", "ref": "text"}
     if len({families.get(kind.kind, kind.kind) for kind in kinds}) > 1:
         raise b.fail(s, "各个分支的值要是同一类：" + "、".join(dict.fromkeys(str(kind) for kind in kinds)))
-    return kinds[0] if all(kind == kinds[0] for kind in kinds) else Type(families.get(kinds[0].kind, kinds[0].kind))
+    return (
+        kinds[0]
+        if all(kind == kinds[0] for kind in kinds)
+        else Type(families.get(kinds[0].kind, kinds[0].kind))
+    )
 
 
 @_function("if 如果", "if(条件, 甲, 乙)", 3, 3)
@@ -588,7 +702,9 @@ def _case(b: _Binder, s: Syntax, scope: Scope) -> Node:
     values = [_retyped(value, kind) for value in values]
     node: Node = values[-1]
     for condition, value in reversed(list(zip(conditions, values, strict=False))):
-        node = Op("if", (Op("is_missing", (condition,), BOOL), Const(None, kind), condition, value, node), kind)
+        node = Op(
+            "if", (Op("is_missing", (condition,), BOOL), Const(None, kind), condition, value, node), kind
+        )
     return node
 
 
@@ -597,11 +713,17 @@ def _round(b: _Binder, s: Syntax, scope: Scope) -> Node:
     digits = b.constant(s.parts[1], scope).value if len(s.parts) > 1 else Fraction(0)
     if not isinstance(digits, Fraction) or digits.denominator != 1 or not 0 <= digits <= 8:
         raise b.fail(s.parts[1], "位数应是 0 到 8 的整数")
-    return Op("round", (b.num(s.parts[0], scope),), NUM, (int(digits), _flag(b, s, "mode", ROUNDINGS, "half_up")))
+    return Op(
+        "round", (b.num(s.parts[0], scope),), NUM, (int(digits), _flag(b, s, "mode", ROUNDINGS, "half_up"))
+    )
 
 
-for _name, _mode in (("floor", "floor"), ("ceil", "ceil")):
-    _function(_name, f"{_name}(x)", 1, 1)(lambda b, s, scope, mode=_mode: Op("round", (b.num(s.parts[0], scope),), NUM, (0, mode)))  # type: ignore[misc]
+def _to_whole(mode: str) -> Bind:
+    return lambda b, s, scope: Op("round", (b.num(s.parts[0], scope),), NUM, (0, mode))
+
+
+for _name in ("floor", "ceil"):
+    _function(_name, f"{_name}(x)", 1, 1)(_to_whole(_name))
 
 
 @_function("abs 绝对值", "abs(x)", 1, 1)
@@ -637,7 +759,9 @@ def _about(b: _Binder, s: Syntax, scope: Scope) -> Node:
     if tolerance is None:
         raise b.fail(s, "“左右”要写容差", "about(年龄, 40, tolerance: 2)")
     x, goal = b.num(s.parts[0], scope), b.num(s.parts[1], scope)
-    return Op("compare", (Op("abs", (Op("sub", (x, goal), NUM),), NUM), b.num(tolerance, scope)), BOOL, ("<=",))
+    return Op(
+        "compare", (Op("abs", (Op("sub", (x, goal), NUM),), NUM), b.num(tolerance, scope)), BOOL, ("<=",)
+    )
 
 
 @_function("or_else 缺省", "or_else(x, y)", 2, 2)

@@ -39,7 +39,14 @@ def constant(value: Fraction) -> Sql:
         scaled = value * 10**scale
         if scaled.denominator == 1:
             return Sql(str(scaled.numerator), False, scale, len(str(abs(scaled.numerator))))
-    return Sql(str(value.numerator), False, 0, len(str(abs(value.numerator))), str(value.denominator), len(str(value.denominator)))
+    return Sql(
+        str(value.numerator),
+        False,
+        0,
+        len(str(abs(value.numerator))),
+        str(value.denominator),
+        len(str(value.denominator)),
+    )
 
 
 def wide(text: str, digits: int) -> str:
@@ -68,7 +75,9 @@ def at_scale(value: Sql, scale: int) -> Sql:
     if scale == value.scale:
         return value
     digits = value.digits + scale - value.scale
-    return replace(value, text=times(value.text, str(10 ** (scale - value.scale)), digits), scale=scale, digits=digits)
+    return replace(
+        value, text=times(value.text, str(10 ** (scale - value.scale)), digits), scale=scale, digits=digits
+    )
 
 
 def aligned(one: Sql, two: Sql) -> tuple[Sql, Sql]:
@@ -79,9 +88,23 @@ def aligned(one: Sql, two: Sql) -> tuple[Sql, Sql]:
         return one, two
     left, right = one.den or "1", two.den or "1"
     den_digits = one.den_digits + two.den_digits
-    den = times(left, right, den_digits) if left != "1" and right != "1" else (left if right == "1" else right)
-    new_one = replace(one, text=times(one.text, right, one.digits + two.den_digits), digits=one.digits + two.den_digits, den=den, den_digits=den_digits)
-    new_two = replace(two, text=times(two.text, left, two.digits + one.den_digits), digits=two.digits + one.den_digits, den=den, den_digits=den_digits)
+    den = (
+        times(left, right, den_digits) if left != "1" and right != "1" else (left if right == "1" else right)
+    )
+    new_one = replace(
+        one,
+        text=times(one.text, right, one.digits + two.den_digits),
+        digits=one.digits + two.den_digits,
+        den=den,
+        den_digits=den_digits,
+    )
+    new_two = replace(
+        two,
+        text=times(two.text, left, two.digits + one.den_digits),
+        digits=two.digits + one.den_digits,
+        den=den,
+        den_digits=den_digits,
+    )
     return new_one, new_two
 
 
@@ -118,7 +141,14 @@ def quotient(one: Sql, two: Sql) -> Sql:
     top = times(top, two.den or "1", one.digits + two.scale + two.den_digits)
     bottom = times(two.text, one.den or "1", two.digits + one.den_digits)
     digits = one.digits + two.scale + two.den_digits
-    return Sql(f"({top} * sign({two.text}))", True, one.scale, digits, f"NULLIF(abs({bottom}), 0)", two.digits + one.den_digits)
+    return Sql(
+        f"({top} * sign({two.text}))",
+        True,
+        one.scale,
+        digits,
+        f"NULLIF(abs({bottom}), 0)",
+        two.digits + one.den_digits,
+    )
 
 
 def comparison(one: Sql, sign: str, two: Sql) -> Sql:
@@ -167,4 +197,3 @@ def sort_key(value: Sql) -> str:
     if not value.den:
         return value.text
     return f"(CAST({value.text} AS HUGEINT) * {10 ** max(0, min(18, 36 - value.digits))} // {value.den})"
-

@@ -62,10 +62,9 @@ class Plan:
         self.columns[key] = column
         match node:
             case Aggregate():
-                parts = [node.value, node.where, node.order, node.option("end"), node.option("latest_by")]
+                parts = node.parts
                 for part in parts:
-                    if part is not None:
-                        self.gather(part, node.register, register)  # type: ignore[arg-type]
+                    self.gather(part, node.register, register)
                 if node.register in self.virtual:
                     self._effects(node.register)
             case Window():
@@ -133,14 +132,24 @@ class Plan:
         if node is None:
             assert column.row is not None and column.row.of is not None
             base = self.leaf_level(column.row.of, ("field", column.row.via), column.register)
-            result = 1 + max(base, self.leaf_level(Row(column.row.register), column.leaf, column.row.register))
+            result = 1 + max(
+                base, self.leaf_level(Row(column.row.register), column.leaf, column.row.register)
+            )
         elif isinstance(node, Aggregate):
-            parts = [node.value, node.where, node.order, node.option("end"), node.option("latest_by")]
-            levels = [self.node_level(part, node.register, column.register) for part in parts if part is not None]  # type: ignore[arg-type]
-            levels += [self.leaf_level(Row(node.register), leaf, node.register) for leaf in self.picks.get((column.register, column.name), [])]
+            parts = node.parts
+            levels = [self.node_level(part, node.register, column.register) for part in parts]
+            levels += [
+                self.leaf_level(Row(node.register), leaf, node.register)
+                for leaf in self.picks.get((column.register, column.name), [])
+            ]
             result = 1 + max([self.base_level(node.register), *levels])
         elif isinstance(node, Window):
-            result = max([self.base_level(column.register), *(self.node_level(part, column.register, "") for part in walk(node) if part is not node)])
+            result = max(
+                [
+                    self.base_level(column.register),
+                    *(self.node_level(part, column.register, "") for part in walk(node) if part is not node),
+                ]
+            )
         else:
             result = max(self.base_level(column.register), self.node_level(node, column.register, ""))
         self._levels[f"{column.register}|{column.id}"] = result
@@ -158,7 +167,11 @@ class Plan:
         for part in walk(node):
             if isinstance(part, (Field, Fact)):
                 root = here if part.row.root.up == 0 else outer
-                levels.append(self.leaf_level(part.row, ("fact" if isinstance(part, Fact) else "field", part.name), root))
+                levels.append(
+                    self.leaf_level(
+                        part.row, ("fact" if isinstance(part, Fact) else "field", part.name), root
+                    )
+                )
         return max(levels)
 
     def leaf_level(self, row: Row, leaf: Leaf, root: str) -> int:
@@ -177,7 +190,9 @@ class Plan:
         below = [0]
         for part in walk(column.node):
             if isinstance(part, (Field, Fact)):
-                for name in self._own_columns(part.row, ("fact" if isinstance(part, Fact) else "field", part.name), column.register):
+                for name in self._own_columns(
+                    part.row, ("fact" if isinstance(part, Fact) else "field", part.name), column.register
+                ):
                     if name.level == column.level:
                         below.append(self._depth(name, seen))
         seen[column.id] = 1 + max(below)

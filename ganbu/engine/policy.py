@@ -15,14 +15,51 @@ from ganbu.engine.source import Mapping, Sequence, Text, place_of, read_file
 from ganbu.errors import PackError, Place, nearest
 from ganbu.vocabulary import Vocabulary, load_vocabulary
 
-KINDS = ("eligibility", "alert", "score", "rank", "index", "composition", "quota", "duty", "coverage", "chooser", "consequence")
+KINDS = (
+    "eligibility",
+    "alert",
+    "score",
+    "rank",
+    "index",
+    "composition",
+    "quota",
+    "duty",
+    "coverage",
+    "chooser",
+    "consequence",
+)
 COMMON = (
     "policy", "kind", "about", "source", "effective", "until", "version", "status", "why", "extends", "subject", "where",
     "parameters", "facts", "define", "show", "forecast", "note",
 )  # fmt: skip
-PACK_KEYS = ("pack", "extends", "about", "version", "source", "registers", "catalogues", "facts", "effective", "note")
+PACK_KEYS = (
+    "pack",
+    "extends",
+    "about",
+    "version",
+    "source",
+    "registers",
+    "catalogues",
+    "facts",
+    "effective",
+    "note",
+)
 PARAMETER_KEYS = ("value", "unit", "source", "about", "tighten", "local", "choices", "type", "replace")
-MERGED = ("facts", "require", "bars", "levels", "components", "deductions", "veto", "indicators", "targets", "overall", "parts", "effects", "define")
+MERGED = (
+    "facts",
+    "require",
+    "bars",
+    "levels",
+    "components",
+    "deductions",
+    "veto",
+    "indicators",
+    "targets",
+    "overall",
+    "parts",
+    "effects",
+    "define",
+)
 REQUIRED = "REQUIRED"
 _REQUIRED = re.compile(rf"(?<![\w\u3400-\u9fff]){REQUIRED}(?![\w\u3400-\u9fff])")
 
@@ -68,7 +105,9 @@ def _sources(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if key in ("source", "covers"):
-                yield from (str(text) for text in (item if isinstance(item, list) else [item]) if text is not None)
+                yield from (
+                    str(text) for text in (item if isinstance(item, list) else [item]) if text is not None
+                )
             else:
                 yield from _sources(item)
     elif isinstance(value, list):
@@ -146,7 +185,9 @@ class Pack:
                 register = self.vocabulary.find(label)
                 if register is None:
                     known = [r.label for r in self.vocabulary.registers.values()]
-                    raise PackError(f"没有登记表“{label}”", pack.head["facts"].at(label), nearest(label, known))
+                    raise PackError(
+                        f"没有登记表“{label}”", pack.head["facts"].at(label), nearest(label, known)
+                    )
                 found.setdefault(register.name, {}).update(items)
         return found
 
@@ -171,17 +212,25 @@ class Pack:
         if parent_name is None:
             kind = body.get("kind")
             if kind not in KINDS:
-                raise PackError(f"规则“{name}”的 kind “{kind}”无效", body.at("kind"), nearest(str(kind), KINDS) or "、".join(KINDS))
+                raise PackError(
+                    f"规则“{name}”的 kind “{kind}”无效",
+                    body.at("kind"),
+                    nearest(str(kind), KINDS) or "、".join(KINDS),
+                )
             return Policy(name, kind, body, place, self.name)
         candidates = {k: p for pack in self.lineage[:-1] for k, p in pack.policies.items()}
         if parent_name in self.own and parent_name != name:
             candidates[parent_name] = self._merged(parent_name, self.own[parent_name])
         if parent_name not in candidates:
-            raise PackError(f"没有可以继承的规则“{parent_name}”", body.at("extends"), nearest(parent_name, candidates))
+            raise PackError(
+                f"没有可以继承的规则“{parent_name}”", body.at("extends"), nearest(parent_name, candidates)
+            )
         parent = candidates[parent_name]
         if body.get("kind") not in (None, parent.kind):
             raise PackError(f"kind 应与上级规则相同：{parent.kind}", body.at("kind"))
-        return Policy(name, parent.kind, merge(parent.body, body), place, self.name, (parent.name, *parent.parents))
+        return Policy(
+            name, parent.kind, merge(parent.body, body), place, self.name, (parent.name, *parent.parents)
+        )
 
 
 def _registers(declared: Mapping, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -190,15 +239,22 @@ def _registers(declared: Mapping, vocabulary: Vocabulary) -> dict[str, Any]:
     for label, spec in declared.items():
         if not isinstance(spec, Mapping) or not isinstance(spec.get("fields"), Mapping):
             raise PackError(f"自建登记表“{label}”要写 fields", declared.at(label))
-        fields = {key: value if isinstance(value, Mapping) else {"type": str(value)} for key, value in spec["fields"].items()}
+        fields = {
+            key: value if isinstance(value, Mapping) else {"type": str(value)}
+            for key, value in spec["fields"].items()
+        }
         subject = vocabulary.find(str(spec.get("subject", "person")))
         if subject is None:
-            raise PackError(f"自建登记表“{label}”的 subject “{spec.get('subject')}”不存在", spec.at("subject"))
+            raise PackError(
+                f"自建登记表“{label}”的 subject “{spec.get('subject')}”不存在", spec.at("subject")
+            )
         filled = dict(spec)
         filled["subject"] = "" if spec.get("key") else subject.name
         if not any(str(f.get("type", "")).startswith("id") for f in fields.values()):
             fields = {"编号": {"type": "id"}, **fields}
-        if not spec.get("key") and not any(f"ref({subject.name})" == str(f.get("type", "")) for f in fields.values()):
+        if not spec.get("key") and not any(
+            f"ref({subject.name})" == str(f.get("type", "")) for f in fields.values()
+        ):
             fields[subject.label] = {"type": f"ref({subject.name})"}
         fields = dict(sorted(fields.items(), key=lambda item: 0 if str(item[1].get("type")) == "id" else 1))
         filled["fields"] = fields
@@ -210,10 +266,24 @@ def _registers(declared: Mapping, vocabulary: Vocabulary) -> dict[str, Any]:
 def merge(parent: Mapping, child: Mapping) -> Mapping:
     """A child policy laid over its parent: it may tighten, add, and replace only where the parent allows it."""
     result = Mapping(child.place)
+    if child.get("subject") is not None and child["subject"] != parent.get("subject", "person"):
+        raise PackError("上级规则没有允许替换“subject”", child.at("subject"))
     for source in (parent, child):
         for key, value in source.items():
             result.places[key] = source.at(key)
-            if key not in result or key in ("policy", "extends", "about", "version", "effective", "until", "status", "why", "note", "show", "forecast"):
+            if key not in result or key in (
+                "policy",
+                "extends",
+                "about",
+                "version",
+                "effective",
+                "until",
+                "status",
+                "why",
+                "note",
+                "show",
+                "forecast",
+            ):
                 result[key] = value
             elif key == "source":
                 result[key] = list(dict.fromkeys([*_listed(result[key]), *_listed(value)]))
@@ -226,7 +296,9 @@ def merge(parent: Mapping, child: Mapping) -> Mapping:
             elif key == "kind":
                 continue
             elif result[key] != value and parent.get("replace") != "allowed":
-                raise PackError(f"上级规则没有允许替换“{key}”", child.at(key), "上级在规则上写 replace: allowed 才能替换")
+                raise PackError(
+                    f"上级规则没有允许替换“{key}”", child.at(key), "上级在规则上写 replace: allowed 才能替换"
+                )
             else:
                 result[key] = value
     return result
@@ -242,8 +314,16 @@ def _merged_items(parent: Mapping, child: Mapping, section: str) -> Mapping:
         result[key], result.places[key] = value, parent.at(key)
     for key, value in child.items():
         held = parent.get(key)
-        if held is not None and not (isinstance(held, Mapping) and held.get("replace") == "allowed") and held != value:
-            raise PackError(f"上级规则的 {section} 中“{key}”不许替换", child.at(key), "另取名称增加一条，或由上级写 replace: allowed")
+        if (
+            held is not None
+            and not (isinstance(held, Mapping) and held.get("replace") == "allowed")
+            and held != value
+        ):
+            raise PackError(
+                f"上级规则的 {section} 中“{key}”不许替换",
+                child.at(key),
+                "另取名称增加一条，或由上级写 replace: allowed",
+            )
         result[key], result.places[key] = value, child.at(key)
     return result
 
@@ -257,9 +337,9 @@ def _merged_parameters(parent: Mapping, child: Mapping) -> Mapping:
         if key in parent:
             held = parent[key]
             spec = held if isinstance(held, Mapping) else {"value": held}
-            old = spec.get("value")
+            old: Any = spec.get("value")
             tighten = spec.get("tighten")
-            allowed = old == REQUIRED or spec.get("local") is True or old == new
+            allowed = old in (REQUIRED, new) or spec.get("local") is True
             allowed = allowed or (tighten == "up" and new >= old) or (tighten == "down" and new <= old)
             if not allowed:
                 way = {"up": "只能调高", "down": "只能调低"}.get(str(tighten), "不许改动")
@@ -292,8 +372,16 @@ def check_keys(mapping: Mapping, allowed: tuple[str, ...], what: str) -> None:
     for key in mapping:
         if key not in allowed:
             if any(sign in key for sign in "()=<>"):
-                raise PackError(f"{what}里的“{key}”像是半个算式", mapping.at(key), "花括号里的算式含有逗号或冒号时要加引号，或改成分行书写")
-            raise PackError(f"{what}没有“{key}”这一项", mapping.at(key), nearest(key, allowed) or f"可用：{'、'.join(allowed)}")
+                raise PackError(
+                    f"{what}里的“{key}”像是半个算式",
+                    mapping.at(key),
+                    "花括号里的算式含有逗号或冒号时要加引号，或改成分行书写",
+                )
+            raise PackError(
+                f"{what}没有“{key}”这一项",
+                mapping.at(key),
+                nearest(key, allowed) or f"可用：{'、'.join(allowed)}",
+            )
 
 
 def packs_root() -> Path:
@@ -335,7 +423,9 @@ def load_pack(path: Path | str, _loading: tuple[Path, ...] = ()) -> Pack:
             if "policy" in document:
                 name = str(document["policy"])
                 if name in pack.own:
-                    raise PackError(f"规则“{name}”重复", document.at("policy"), f"第一次在 {pack.own[name].at('policy')}")
+                    raise PackError(
+                        f"规则“{name}”重复", document.at("policy"), f"第一次在 {pack.own[name].at('policy')}"
+                    )
                 pack.own[name] = document
             elif "scenario" in document:
                 pack.scenarios.append(document)

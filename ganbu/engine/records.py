@@ -24,13 +24,20 @@ from ganbu.vocabulary import Field, Register, Vocabulary, load_vocabulary
 TRUE_WORDS = {"true", "1", "是", "yes", "y", "t"}
 FALSE_WORDS = {"false", "0", "否", "no", "n", "f"}
 PRECISION = "__p"
-META = {"recorded_at": pa.timestamp("us"), "superseded_at": pa.timestamp("us"), "source": pa.string(), "evidence": pa.string()}
+META = {
+    "recorded_at": pa.timestamp("us"),
+    "superseded_at": pa.timestamp("us"),
+    "source": pa.string(),
+    "evidence": pa.string(),
+}
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 
 def arrow_type(item: Field) -> pa.DataType:
     """The Arrow type of a field; decimals are stored as whole numbers of their last digit's unit."""
-    return {"int": pa.int64(), "decimal": pa.int64(), "date": pa.date32(), "bool": pa.bool_()}.get(item.kind, pa.string())
+    return {"int": pa.int64(), "decimal": pa.int64(), "date": pa.date32(), "bool": pa.bool_()}.get(
+        item.kind, pa.string()
+    )
 
 
 @dataclass
@@ -68,7 +75,10 @@ class Records:
 
     @classmethod
     def from_rows(
-        cls, rows: Mapping[str, Iterable[Mapping[str, Any]]], vocabulary: Vocabulary | None = None, place: str = ""
+        cls,
+        rows: Mapping[str, Iterable[Mapping[str, Any]]],
+        vocabulary: Vocabulary | None = None,
+        place: str = "",
     ) -> Records:
         """Records from plain rows: register (name or label) to rows with field names or labels."""
         vocabulary = vocabulary or load_vocabulary()
@@ -76,8 +86,12 @@ class Records:
         for name, items in rows.items():
             register = vocabulary.find(name)
             if register is None:
-                raise RecordsError(f"{place or '数据'}：没有登记表“{name}”。{nearest(name, _all_names(vocabulary))}")
-            records.add(register.name, _from_rows(register, list(items), vocabulary, place or register.label), place)
+                raise RecordsError(
+                    f"{place or '数据'}：没有登记表“{name}”。{nearest(name, _all_names(vocabulary))}"
+                )
+            records.add(
+                register.name, _from_rows(register, list(items), vocabulary, place or register.label), place
+            )
         return records
 
     @classmethod
@@ -143,7 +157,10 @@ class Records:
             if key.endswith(PRECISION):
                 continue
             if item is not None and item.kind == "decimal":
-                texts = [None if v is None else str(Decimal(v).scaleb(-item.scale).normalize()) for v in column.to_pylist()]
+                texts = [
+                    None if v is None else str(Decimal(v).scaleb(-item.scale).normalize())
+                    for v in column.to_pylist()
+                ]
                 column = pa.chunked_array([pa.array(texts, pa.string())])
             elif item is not None and item.kind == "date" and key + PRECISION in table.column_names:
                 kept = zip(column.to_pylist(), table[key + PRECISION].to_pylist(), strict=True)
@@ -182,7 +199,10 @@ def _read_csv(path: Path) -> pa.Table:
     if len(set(header)) != len(header):
         raise RecordsError(f"{path}：表头有重复的列")
     options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True
+        column_types=dict.fromkeys(header, pa.string()),
+        strings_can_be_null=True,
+        null_values=[""],
+        quoted_strings_can_be_null=True,
     )
     parse = pa_csv.ParseOptions(newlines_in_values=True)
     read = pa_csv.ReadOptions(column_names=header, skip_rows=1)
@@ -218,7 +238,9 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _from_rows(register: Register, rows: list[Mapping[str, Any]], vocabulary: Vocabulary, place: str) -> pa.Table:
+def _from_rows(
+    register: Register, rows: list[Mapping[str, Any]], vocabulary: Vocabulary, place: str
+) -> pa.Table:
     names: dict[str, None] = {}
     renamed = []
     for number, row in enumerate(rows, 1):
@@ -227,14 +249,18 @@ def _from_rows(register: Register, rows: list[Mapping[str, Any]], vocabulary: Vo
             item = register.find(key)
             if item is None and key not in META:
                 known = [f.label for f in register.fields.values()]
-                raise RecordsError(f"{place}：{register.label} 第 {number} 行：没有字段“{key}”。{nearest(key, known) or '、'.join(known)}")
+                raise RecordsError(
+                    f"{place}：{register.label} 第 {number} 行：没有字段“{key}”。{nearest(key, known) or '、'.join(known)}"
+                )
             one[item.name if item else key] = value
         names.update(dict.fromkeys(one))
         renamed.append(one)
     names.setdefault(register.id_field)
     columns = {}
     for name in names:
-        columns[name] = pa.array([None if row.get(name) is None else _text(row[name]) for row in renamed], pa.string())
+        columns[name] = pa.array(
+            [None if row.get(name) is None else _text(row[name]) for row in renamed], pa.string()
+        )
     return pa.table(columns)
 
 
@@ -262,7 +288,9 @@ def _typed(register: Register, table: pa.Table, vocabulary: Vocabulary, place: s
 def _identities(register: Register, column: Any, rows: int, place: str) -> Any:
     missing = column.null_count
     if missing and register.key and register.subject == "":
-        raise RecordsError(f"{place}：第 {_first_null(column) + 2} 行缺少{register.fields[register.id_field].label}")
+        raise RecordsError(
+            f"{place}：第 {_first_null(column) + 2} 行缺少{register.fields[register.id_field].label}"
+        )
     if missing:
         values = [value or f"{register.name}-{number}" for number, value in enumerate(column.to_pylist(), 1)]
         column = pa.chunked_array([pa.array(values, pa.string())])
@@ -295,16 +323,29 @@ def _column(name: str, item: Field | None, column: Any, vocabulary: Vocabulary, 
     if item.kind == "int" and not pa.types.is_integer(column.type):
         return {name: _mapped(column, pa.int64(), _int, item, place, "应为整数")}
     if item.kind == "decimal":
-        if pa.types.is_decimal(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        if (
+            pa.types.is_decimal(column.type)
+            or pa.types.is_floating(column.type)
+            or pa.types.is_integer(column.type)
+        ):
             column = column.cast(pa.string())
-        return {name: _mapped(column, pa.int64(), lambda text: _decimal(text, item), item, place, f"应为至多 {item.scale} 位小数")}
+        return {
+            name: _mapped(
+                column,
+                pa.int64(),
+                lambda text: _decimal(text, item),
+                item,
+                place,
+                f"应为至多 {item.scale} 位小数",
+            )
+        }
     if item.kind in ("int", "bool"):
         return {name: column.cast(arrow_type(item))}
     return {name: column.cast(pa.string())}
 
 
 def _mapped(column: Any, kind: pa.DataType, convert: Any, item: Field, place: str, expected: str) -> Any:
-    values = []
+    values: list[Any] = []
     for number, text in enumerate(column.to_pylist(), 1):
         if text is None or text == "":
             values.append(None)
@@ -352,7 +393,9 @@ def _codes(item: Field, column: Any, vocabulary: Vocabulary, place: str) -> Any:
         if canonical is None and text and table.closed:
             row = pc.index(column, text).as_py()
             hint = nearest(text, table.names())
-            raise RecordsError(f"{place}：第 {row + 2} 行：{item.label}“{text}”不在代码表“{table.label}”中。{hint}")
+            raise RecordsError(
+                f"{place}：第 {row + 2} 行：{item.label}“{text}”不在代码表“{table.label}”中。{hint}"
+            )
         names.append(canonical or text or None)
     return pa.chunked_array([pc.take(pa.array(names, pa.string()), encoded.indices)])
 

@@ -20,7 +20,22 @@ from ganbu.engine.plan import Plan
 from ganbu.engine.policy import REQUIRED, Pack, Policy
 from ganbu.engine.records import Records, moment
 from ganbu.engine.sql import Backend, Snapshot, Statements, name, quoted, sql_type
-from ganbu.engine.tree import BOOL, DATE, NUM, TEXT, Const, Field, Node, Op, Row, Type, both, either, missing, text
+from ganbu.engine.tree import (
+    BOOL,
+    DATE,
+    NUM,
+    TEXT,
+    Const,
+    Field,
+    Node,
+    Op,
+    Row,
+    Type,
+    both,
+    either,
+    missing,
+    text,
+)
 from ganbu.errors import OpenValueError, PackError, nearest
 from ganbu.vocabulary import Field as FieldSpec
 from ganbu.vocabulary import Register, Vocabulary
@@ -47,7 +62,9 @@ class Store:
             if columns & {"recorded_at", "superseded_at"}:
                 bitemporal.add(register)
                 for column in {"recorded_at", "superseded_at"} - columns:
-                    self.connection.execute(f"ALTER TABLE {name('t_' + register)} ADD COLUMN {column} TIMESTAMP")
+                    self.connection.execute(
+                        f"ALTER TABLE {name('t_' + register)} ADD COLUMN {column} TIMESTAMP"
+                    )
         self.snapshot = Snapshot(frozenset(records.tables), frozenset(gaps), "", frozenset(bitemporal))
 
     def next_prefix(self) -> str:
@@ -58,7 +75,12 @@ class Store:
     def workdays(self) -> None:
         """Load the working-day calendar; it is needed by few policies."""
         rows = calendar.workday_counts(date(1990, 1, 1), date(2060, 12, 31))
-        table = pa.table({"day": pa.array([d for d, _ in rows], pa.date32()), "n": pa.array([n for _, n in rows], pa.int64())})
+        table = pa.table(
+            {
+                "day": pa.array([d for d, _ in rows], pa.date32()),
+                "n": pa.array([n for _, n in rows], pa.int64()),
+            }
+        )
         self.connection.register("calendar_rows", table)
         self.connection.execute("CREATE TABLE IF NOT EXISTS workdays AS SELECT * FROM calendar_rows")
         self.connection.unregister("calendar_rows")
@@ -101,7 +123,9 @@ def _effect_register(policy: Policy, vocabulary: Vocabulary) -> Register:
     if owner.name in ("person", "unit", "team"):
         target = owner
     else:
-        target = next((vocabulary.registers[t] for t in ("person", "unit", "team") if owner.links_to(t)), owner)
+        target = next(
+            (vocabulary.registers[t] for t in ("person", "unit", "team") if owner.links_to(t)), owner
+        )
     fields = {
         "编号": FieldSpec("编号", "编号", "id"),
         "对象": FieldSpec("对象", target.label, "ref", target.name),
@@ -110,15 +134,34 @@ def _effect_register(policy: Policy, vocabulary: Vocabulary) -> Register:
         "截止日": FieldSpec("截止日", "截止日", "date"),
         "生效中": FieldSpec("生效中", "生效中", "bool"),
     }
-    return Register(policy.name, policy.name, fields, subject=target.name, happened="起始日", ended=("截止日",), order="起始日", local=True)
+    return Register(
+        policy.name,
+        policy.name,
+        fields,
+        subject=target.name,
+        happened="起始日",
+        ended=("截止日",),
+        order="起始日",
+        local=True,
+    )
 
 
 class Evaluator:
     """Lowers the policies of one pack for one day; each is lowered when first asked for."""
 
-    def __init__(self, pack: Pack, as_of: date, overrides: Mapping[str, Mapping[str, Any]] | None = None, checking: bool = False) -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        as_of: date,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        checking: bool = False,
+    ) -> None:
         self.pack, self.overrides, self.checking = pack, overrides or {}, checking
-        effects = {p.name: _effect_register(p, pack.vocabulary) for p in pack.reach.values() if p.kind == "consequence"}
+        effects = {
+            p.name: _effect_register(p, pack.vocabulary)
+            for p in pack.reach.values()
+            if p.kind == "consequence"
+        }
         vocabulary = replace(pack.vocabulary, registers={**pack.vocabulary.registers, **effects})
         self.program = Program(
             vocabulary, as_of, shared={key: dict(value) for key, value in pack.facts.items()}, catalogues=dict(pack.catalogues),
@@ -171,7 +214,15 @@ class Evaluator:
             return register, node.type
         raise KeyError([*(o.label for o in judged.outputs), *judged.context.facts])
 
-    def _set(self, judged: Judged, label: str, node: Node, labels: tuple[str, ...] = (), suffix: str = "", offset: int = 0) -> None:
+    def _set(
+        self,
+        judged: Judged,
+        label: str,
+        node: Node,
+        labels: tuple[str, ...] = (),
+        suffix: str = "",
+        offset: int = 0,
+    ) -> None:
         fact = f"{judged.policy.name}.{label}{suffix}"
         self.program.set(judged.register.name, fact, node, label)
         judged.outputs.append(Output(label, node, fact, labels, offset))
@@ -195,7 +246,7 @@ class Evaluator:
             return
         self._set(judged, "结果", lowered.outcome)
         if lowered.layout == "groups":
-            for at, (label, columns) in enumerate(lowered.parts):
+            for at, (label, columns, _) in enumerate(lowered.parts):
                 for key, node in columns.items():
                     self._set(judged, f"{label}·{key}", node, (), f"·{at}")
         else:
@@ -219,11 +270,21 @@ class Evaluator:
             if isinstance(condition, Const):
                 continue
             for leaf, label in leaves(self.program, register, condition).items():
-                gone = missing(leaf) if leaf.type.kind != "bool" or not isinstance(leaf, Op) else Const(True, BOOL)
+                gone = (
+                    missing(leaf)
+                    if leaf.type.kind != "bool" or not isinstance(leaf, Op)
+                    else Const(True, BOOL)
+                )
                 found.setdefault(label, []).append(both(missing(condition), gone))
         return [(label, either(*conditions)) for label, conditions in found.items()]
 
-    def statements(self, policies: Iterable[str], snapshot: Snapshot, more: Mapping[str, Iterable[str]] | None = None, prefix: str = "") -> tuple[Plan, Backend, Statements]:
+    def statements(
+        self,
+        policies: Iterable[str],
+        snapshot: Snapshot,
+        more: Mapping[str, Iterable[str]] | None = None,
+        prefix: str = "",
+    ) -> tuple[Plan, Backend, Statements]:
         """The statements that compute the outputs of these policies; `more` asks for further facts by register."""
         plan = Plan(self.program, self.virtual)
         registers: set[str] = set()
@@ -324,7 +385,9 @@ class Run:
         shown = self.backend.sql(display(self.evaluator.program.vocabulary, register), _env(register.name))
         items = [f"{name(register.id_field)} AS 对象", f"CAST({shown.text} AS VARCHAR) AS 名称"]
         for _, (label, node) in enumerate(judged.lowered.groups):
-            items.append(f"CAST({self.backend.sql(node, _env(register.name)).text} AS VARCHAR) AS {name('组:' + label)}")
+            items.append(
+                f"CAST({self.backend.sql(node, _env(register.name)).text} AS VARCHAR) AS {name('组:' + label)}"
+            )
         for output in judged.outputs:
             value = self.backend.shape(self.plan.need(register.name, output.fact), "")
             if value.den and not exact:
@@ -334,7 +397,9 @@ class Run:
                 items.append(f"{value.den} AS {name(output.fact + '/d')}")
         outcome = self._column(judged, "结果")
         relation = name(self.compiled.final[register.name])
-        query = f"SELECT {', '.join(items)} FROM {relation} WHERE {outcome} <> {quoted(OUTSIDE)} ORDER BY __row"
+        query = (
+            f"SELECT {', '.join(items)} FROM {relation} WHERE {outcome} <> {quoted(OUTSIDE)} ORDER BY __row"
+        )
         return self.store.connection.sql(query).to_arrow_table()
 
     def _typed(self, judged: Judged, output: Output, column: Any) -> Any:
@@ -347,7 +412,9 @@ class Run:
         whole = column.cast(pa.decimal128(38, 0)).combine_chunks()
         if isinstance(whole, pa.ChunkedArray):
             whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], pa.decimal128(38, 0))
-        return pa.Array.from_buffers(pa.decimal128(38, scale), len(whole), whole.buffers(), offset=whole.offset)
+        return pa.Array.from_buffers(
+            pa.decimal128(38, scale), len(whole), whole.buffers(), offset=whole.offset
+        )
 
     def _row(self, judged: Judged, raw: dict[str, Any]) -> dict[str, Any]:
         row: dict[str, Any] = {"对象": raw["对象"], "名称": raw["名称"]}
@@ -381,11 +448,13 @@ class Run:
             groups.setdefault(key, row)
             for output in judged.outputs:
                 if output.label == "缺少":
-                    missing_of.setdefault(key, []).extend(w for w in _decoded([row[output.fact]], output.labels)[0])
+                    missing_of.setdefault(key, []).extend(
+                        w for w in _decoded([row[output.fact]], output.labels)[0]
+                    )
         found = []
         facts = {output.fact: output for output in judged.outputs}
         for key, row in groups.items():
-            for at, (label, columns) in enumerate(judged.lowered.parts):
+            for at, (label, columns, _) in enumerate(judged.lowered.parts):
                 item: dict[str, Any] = {"对象": "、".join(str(k) for k in key) or "全体", "名称": label}
                 for column in columns:
                     output = facts[f"{judged.policy.name}.{label}·{column}·{at}"]
@@ -393,21 +462,21 @@ class Run:
                 gone = list(dict.fromkeys(missing_of.get(key, []))) if item["结果"] == UNDECIDED else []
                 found.append({**item, "缺少": gone})
         if not groups and not keys:
-            for label, columns in judged.lowered.parts:
-                goal = columns["应有"]
-                want = goal.value if isinstance(goal, Const) else None
-                met = judged.lowered.parts and want is not None and want <= 0
-                found.append({"对象": "全体", "名称": label, "实有": Fraction(0), "应有": want, "差额": -want if want is not None else None,
-                              "结果": "达标" if met else "不足" if want is not None else UNDECIDED, "缺少": []})  # fmt: skip
+            found = [_nobody(label, columns, sign) for label, columns, sign in judged.lowered.parts]
         return found
 
     def _effect_rows(self, policy: str) -> list[dict[str, Any]]:
         relation = name(self.compiled.final[policy])
         target = self.evaluator.program.vocabulary.registers[policy].subject
         held = self.evaluator.program.vocabulary.registers[target]
-        shown = f"(SELECT p.{name(held.name_field)} FROM {name('t_' + target)} p WHERE p.{name(held.id_field)} = e.对象 LIMIT 1)" if held.name_field and target in self.store.records.tables else "e.对象"
+        shown = (
+            f"(SELECT p.{name(held.name_field)} FROM {name('t_' + target)} p WHERE p.{name(held.id_field)} = e.对象 LIMIT 1)"
+            if held.name_field and target in self.store.records.tables
+            else "e.对象"
+        )
         query = f"SELECT e.对象, {shown} AS 名称, e.种类 AS 结果, e.起始日, e.截止日, e.生效中 FROM {relation} e ORDER BY e.对象, e.起始日, e.种类"
-        return self.store.connection.sql(query).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = self.store.connection.sql(query).to_arrow_table().to_pylist()
+        return rows
 
     def close(self) -> None:
         """Drop what the run computed; its results can no longer be read."""
@@ -418,6 +487,27 @@ class Run:
     def sql(self) -> str:
         """The statements of the run, for those who want to see them."""
         return ";\n".join(self.compiled.statements)
+
+
+def _nobody(label: str, columns: dict[str, Node], sign: str) -> dict[str, Any]:
+    """A part of a quota when there is nobody at all: a fixed number is compared with nought."""
+    goal = columns["应有"]
+    want = goal.value if isinstance(goal, Const) and isinstance(goal.value, Fraction) else None
+    if want is None:
+        outcome = "达标" if sign in ("<=", "<") else UNDECIDED
+    else:
+        met = {">=": want <= 0, ">": want < 0, "<=": want >= 0, "<": want > 0, "=": want == 0}[sign]
+        outcome = "达标" if met else "不足" if want > 0 else "超出"
+    gap = -want if want is not None else None
+    return {
+        "对象": "全体",
+        "名称": label,
+        "实有": Fraction(0),
+        "应有": want,
+        "差额": gap,
+        "结果": outcome,
+        "缺少": [],
+    }
 
 
 def _env(register: str) -> Any:
@@ -442,7 +532,17 @@ def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
     plain: dict[str, list[Any]] = {}
     for column in columns:
         plain[column] = [_plain(row.get(column)) for row in rows]
-    return pa.table(plain) if plain else pa.table({"对象": pa.array([], pa.string()), "名称": pa.array([], pa.string()), "结果": pa.array([], pa.string())})
+    return (
+        pa.table(plain)
+        if plain
+        else pa.table(
+            {
+                "对象": pa.array([], pa.string()),
+                "名称": pa.array([], pa.string()),
+                "结果": pa.array([], pa.string()),
+            }
+        )
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -451,7 +551,9 @@ def _plain(value: Any) -> Any:
     return "；".join(value) if isinstance(value, list) else value
 
 
-def chosen(pack: Pack, wanted: Iterable[str] | None, as_of: date, overrides: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[Skipped]]:
+def chosen(
+    pack: Pack, wanted: Iterable[str] | None, as_of: date, overrides: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[str], list[Skipped]]:
     """Which policies run: those asked for, or all of the pack that are enforced, in force and complete."""
     names, skipped = [], []
     for policy_name in wanted if wanted is not None else pack.policies:
@@ -518,8 +620,23 @@ def evaluate(
         try:
             store.connection.execute(statement)
         except duckdb.OutOfRangeException as error:
-            raise PackError(f"计算时数值溢出或日期越界：{str(error).splitlines()[0]}", hint="请在中间步骤加 round()") from error
+            raise PackError(
+                f"计算时数值溢出或日期越界：{str(error).splitlines()[0]}", hint="请在中间步骤加 round()"
+            ) from error
     return run
 
 
-__all__ = ["DATE", "STANDARD", "Evaluator", "Run", "Skipped", "Store", "chosen", "display", "evaluate", "sql_type", "text", "timedelta"]
+__all__ = [
+    "DATE",
+    "STANDARD",
+    "Evaluator",
+    "Run",
+    "Skipped",
+    "Store",
+    "chosen",
+    "display",
+    "evaluate",
+    "sql_type",
+    "text",
+    "timedelta",
+]

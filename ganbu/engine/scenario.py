@@ -18,7 +18,20 @@ from ganbu.engine.source import Mapping, place_of
 from ganbu.errors import GanbuError, PackError, Place, nearest
 from ganbu.vocabulary import Register, Vocabulary
 
-KEYS = ("scenario", "about", "as_of", "known_at", "parameters", "given", "absent", "expect", "steps", "covers", "source", "note")
+KEYS = (
+    "scenario",
+    "about",
+    "as_of",
+    "known_at",
+    "parameters",
+    "given",
+    "absent",
+    "expect",
+    "steps",
+    "covers",
+    "source",
+    "note",
+)
 MECHANISM = re.compile(r"^\d{3}-\d+[a-z]?$")
 REASONS = ("依据", "缺少", "不能排除")
 ABSENT = "不适用"
@@ -53,7 +66,11 @@ def run_scenario(pack: Pack, body: Mapping) -> Result:
     try:
         check_keys(body, KEYS, "情景")
         records = given(pack, body)
-        steps = [body, *(body.get("steps") or ())] if body.get("expect") is not None else list(body.get("steps") or ())
+        steps = (
+            [body, *(body.get("steps") or ())]
+            if body.get("expect") is not None
+            else list(body.get("steps") or ())
+        )
         if not steps:
             raise PackError("情景没有 expect:", body.place)
         for step in steps:
@@ -76,7 +93,9 @@ def _run_step(pack: Pack, body: Mapping, step: Mapping, records: Records, result
             raise PackError(f"没有规则“{policy}”", expected.at(policy), nearest(policy, pack.reach))
     parameters = _parameters(pack, body, policies)
     needed = [p for p in policies if pack.reach[p].in_force(as_of) or pack.reach[p].kind == "consequence"]
-    run = evaluate(pack, records, as_of, needed, str(step.get("known_at", body.get("known_at", "")) or ""), parameters)
+    run = evaluate(
+        pack, records, as_of, needed, str(step.get("known_at", body.get("known_at", "")) or ""), parameters
+    )
     for policy in policies:
         rows = run.rows(policy) if policy in needed else []
         prefix = f"{policy}（{as_of}）"
@@ -91,12 +110,18 @@ def _run_step(pack: Pack, body: Mapping, step: Mapping, records: Records, result
 
 def _parameters(pack: Pack, body: Mapping, policies: list[str]) -> dict[str, dict[str, Any]]:
     given_values = body.get("parameters") or {}
-    nested = {key: dict(value) for key, value in given_values.items() if isinstance(value, Mapping) and key in pack.reach}
+    nested = {
+        key: dict(value)
+        for key, value in given_values.items()
+        if isinstance(value, Mapping) and key in pack.reach
+    }
     flat = {key: value for key, value in given_values.items() if key not in nested}
     for key, value in flat.items():
-        holders = [name for name, policy in pack.reach.items() if key in (policy.body.get("parameters") or {})]
+        holders = [
+            name for name, policy in pack.reach.items() if key in (policy.body.get("parameters") or {})
+        ]
         if not holders:
-            raise PackError(f"没有规则有参数“{key}”", given_values.at(key))
+            raise PackError(f"没有规则有参数“{key}”", body["parameters"].at(key))
         for name in holders:
             nested.setdefault(name, {})[key] = value
     return nested
@@ -138,10 +163,16 @@ def _rows(register: Register, value: Any) -> list[Any]:
         return []
     if isinstance(value, list):
         return list(value)
-    if isinstance(value, Mapping) and value and all(re.fullmatch(r"\d{4}", str(key)) for key in value) and "year" in register.fields:
+    if (
+        isinstance(value, Mapping)
+        and value
+        and all(re.fullmatch(r"\d{4}", str(key)) for key in value)
+        and "year" in register.fields
+    ):
         kept = "grade" if "grade" in register.fields else "value"
         return [
-            {"year": int(key), **(dict(item) if isinstance(item, Mapping) else {kept: item})} for key, item in value.items()
+            {"year": int(key), **(dict(item) if isinstance(item, Mapping) else {kept: item})}
+            for key, item in value.items()
         ]
     return [value]
 
@@ -161,12 +192,19 @@ def _row(register: Register, item: Any) -> dict[str, Any]:
         if spec is None and key not in ("recorded_at", "superseded_at", "source", "evidence"):
             labels = [f.label for f in register.fields.values()]
             place = item.at(key) if isinstance(item, Mapping) else None
-            raise PackError(f"“{register.label}”没有字段“{key}”", place, nearest(key, labels) or "、".join(labels[:20]))
+            raise PackError(
+                f"“{register.label}”没有字段“{key}”", place, nearest(key, labels) or "、".join(labels[:20])
+            )
         found[spec.name if spec else key] = value
     return found
 
 
-def _link(vocabulary: Vocabulary, register: Register, items: list[dict[str, Any]], rows: dict[str, list[dict[str, Any]]]) -> None:
+def _link(
+    vocabulary: Vocabulary,
+    register: Register,
+    items: list[dict[str, Any]],
+    rows: dict[str, list[dict[str, Any]]],
+) -> None:
     """References by name become identities; a lone person, unit or team is understood."""
     for spec in register.fields.values():
         if spec.kind != "ref":
@@ -174,11 +212,17 @@ def _link(vocabulary: Vocabulary, register: Register, items: list[dict[str, Any]
         target = vocabulary.registers[spec.target]
         known = rows.get(target.name, [])
         ids = {str(row[target.id_field]) for row in known}
-        by_name = {str(row[target.name_field]): str(row[target.id_field]) for row in known if target.name_field and row.get(target.name_field)}
+        by_name = {
+            str(row[target.name_field]): str(row[target.id_field])
+            for row in known
+            if target.name_field and row.get(target.name_field)
+        }
         for item in items:
             value = item.get(spec.name)
             if value is None:
-                main = spec.name == register.subject or spec.name in ("person", "unit") and register.subject == spec.target
+                main = spec.name == register.subject or (
+                    spec.name in ("person", "unit") and register.subject == spec.target
+                )
                 if main and len(known) == 1 and spec.name not in item:
                     item[spec.name] = str(known[0][target.id_field])
             elif str(value) not in ids and str(value) in by_name:
@@ -201,15 +245,21 @@ def _compare(expected: Any, rows: list[dict[str, Any]], run: Run, policy: str) -
     if layout == "effects":
         return _compare_effects(expected, rows)
     if layout == "groups":
-        by_key = {(row["名称"] if row["对象"] == "全体" else f"{row['对象']}/{row['名称']}"): row for row in rows}
+        by_key = {
+            (row["名称"] if row["对象"] == "全体" else f"{row['对象']}/{row['名称']}"): row for row in rows
+        }
         if not isinstance(expected, Mapping):
             return ["quota 的 expect 要写 部分: 结果"]
         return _compare_many(expected, by_key)
-    if not isinstance(expected, Mapping) or expected and all(key in columns for key in expected):
-        if not rows and (expected == ABSENT or isinstance(expected, Mapping) and expected.get("结果") == ABSENT):
+    if not isinstance(expected, Mapping) or (expected and all(key in columns for key in expected)):
+        if not rows and (
+            expected == ABSENT or (isinstance(expected, Mapping) and expected.get("结果") == ABSENT)
+        ):
             return []
         if len(rows) != 1:
-            return [f"有 {len(rows)} 个对象，expect 要按对象写：" + "、".join(str(r["对象"]) for r in rows[:8])]
+            return [
+                f"有 {len(rows)} 个对象，expect 要按对象写：" + "、".join(str(r["对象"]) for r in rows[:8])
+            ]
         return _compare_row(expected, rows[0])
     by_key = {}
     for row in rows:
@@ -244,9 +294,15 @@ def _compare_row(wanted: Any, row: dict[str, Any]) -> list[str]:
         actual = row[key]
         if key in REASONS:
             items = value if isinstance(value, list) else [value]
-            absent = [str(item) for item in items if item is not None and not any(str(item) in word for word in actual)]
+            absent = [
+                str(item)
+                for item in items
+                if item is not None and not any(str(item) in word for word in actual)
+            ]
             if absent or (value == [] and actual):
-                failures.append(f"{key} 应含 {'、'.join(absent) or '（空）'}，实为 {'、'.join(actual) or '（空）'}")
+                failures.append(
+                    f"{key} 应含 {'、'.join(absent) or '（空）'}，实为 {'、'.join(actual) or '（空）'}"
+                )
         elif not _same(value, actual):
             why = f"（缺少：{'、'.join(row['缺少'])}）" if row.get("缺少") else ""
             failures.append(f"{key} 应为 {_shown(value)}，实为 {_shown(actual)}{why}")
@@ -269,18 +325,26 @@ def _compare_effects(expected: Any, rows: list[dict[str, Any]]) -> list[str]:
         for item in items:
             spec = item if isinstance(item, Mapping) else {"结果": item}
             if not any(all(_same(value, row.get(key)) for key, value in spec.items()) for row in mine):
-                failures.append(f"{who}没有后果 {_shown(item)}，实有 {[_shown({k: v for k, v in r.items() if k in spec}) for r in mine]}")
+                failures.append(
+                    f"{who}没有后果 {_shown(item)}，实有 {[_shown({k: v for k, v in r.items() if k in spec}) for r in mine]}"
+                )
         if len(mine) != len(items):
-            failures.append(f"{who}应有 {len(items)} 个后果，实有 {len(mine)}：{'、'.join(str(r['结果']) for r in mine)}")
+            failures.append(
+                f"{who}应有 {len(items)} 个后果，实有 {len(mine)}：{'、'.join(str(r['结果']) for r in mine)}"
+            )
     return failures
 
 
 def _same(expected: Any, actual: Any) -> bool:
-    if expected is None or expected in ("无", "") and actual is None:
+    if expected is None or (expected in ("无", "") and actual is None):
         return actual is None or actual == expected
     if isinstance(actual, bool) or isinstance(expected, bool):
-        return {True: ("是", True, "true"), False: ("否", False, "false")}[bool(actual)].__contains__(expected) if isinstance(actual, bool) else False
-    if isinstance(actual, Fraction) or isinstance(actual, (int,)):
+        return (
+            {True: ("是", True, "true"), False: ("否", False, "false")}[bool(actual)].__contains__(expected)
+            if isinstance(actual, bool)
+            else False
+        )
+    if isinstance(actual, (Fraction, int)):
         number = _number(expected)
         return number is not None and number == actual
     return str(actual) == str(expected)
@@ -300,7 +364,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, Fraction):
         if value.denominator == 1:
             return str(value.numerator)
-        return f"{float(value):.10g}" if 10**8 % value.denominator == 0 else f"{value.numerator}/{value.denominator}"
+        return (
+            f"{float(value):.10g}"
+            if 10**8 % value.denominator == 0
+            else f"{value.numerator}/{value.denominator}"
+        )
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) + "}"
     return "（无）" if value is None else str(value)

@@ -21,4 +21,6 @@ def select(records: Records, condition: str, as_of: date) -> list[str]:
     body.update({"policy": NAME, "kind": "eligibility", "require": Mapping(place)})
     body["require"]["条件"] = Text(condition, place)
     pack = Pack(NAME, NAME, Path(NAME), Mapping(place), own={NAME: body})
-    return [str(row["对象"]) for row in evaluate(pack, records, as_of, [NAME]).rows(NAME) if row["结果"] == "符合"]
+    return [
+        str(row["对象"]) for row in evaluate(pack, records, as_of, [NAME]).rows(NAME) if row["结果"] == "符合"
+    ]

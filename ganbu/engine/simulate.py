@@ -56,7 +56,10 @@ def simulate(
         raise PackError(f"对照的规则包里没有规则“{other}”", hint=nearest(other, against.reach))
     store = records if isinstance(records, Store) else Store(records)
     one = {str(row["对象"]): row for row in evaluate(pack, store, as_of, [policy], known_at).rows(policy)}
-    two = {str(row["对象"]): row for row in evaluate(against, store, as_of, [other], known_at, parameters).rows(other)}
+    two = {
+        str(row["对象"]): row
+        for row in evaluate(against, store, as_of, [other], known_at, parameters).rows(other)
+    }
     changes, moves, groups = [], Counter(), {}  # type: ignore[var-annotated]
     for key in [*one, *(k for k in two if k not in one)]:
         before, after = one.get(key), two.get(key)
@@ -70,7 +73,13 @@ def simulate(
         moves[was, now] += 1
         groups.setdefault(group, Counter())[was, now] += 1
     return Simulation(
-        policy, against.name, _counted(one), _counted(two), dict(moves.most_common()), {g: dict(c) for g, c in groups.items()}, changes
+        policy,
+        against.name,
+        _counted(one),
+        _counted(two),
+        dict(moves.most_common()),
+        {g: dict(c) for g, c in groups.items()},
+        changes,
     )
 
 

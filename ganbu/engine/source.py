@@ -14,6 +14,7 @@ import yaml
 from ganbu.errors import PackError, Place
 
 MAX_BYTES = 2_000_000
+_TAGS = {"str", "int", "float", "bool", "null", "timestamp", "seq", "map"}
 _INT = re.compile(r"^-?\d+$")
 _DECIMAL = re.compile(r"^-?\d+\.\d+$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
@@ -109,7 +110,7 @@ def _block(node: yaml.ScalarNode, file: str, lines: list[str]) -> Text:
 
 def _value(node: yaml.Node, file: str, lines: list[str]) -> Any:
     place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
-    if node.tag.startswith("!"):
+    if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
         raise PackError(f"不允许 YAML 标签 {node.tag}", place)
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node, file, lines)
@@ -135,7 +136,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise PackError("不允许 YAML 别名（*）", Place(self.name, mark.line + 1, mark.column + 1))
         return super().compose_node(parent, index)
 

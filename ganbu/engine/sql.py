@@ -105,7 +105,10 @@ class Backend:
             self.readers[relation] += 2
             result.final[register] = relation
         for relation, text in self.made:
-            base = relation.startswith(f"{self.prefix}v_") and relation.removeprefix(f"{self.prefix}v_") not in self.plan.virtual
+            base = (
+                relation.startswith(f"{self.prefix}v_")
+                and relation.removeprefix(f"{self.prefix}v_") not in self.plan.virtual
+            )
             kind = "TABLE" if self.readers[relation] > 1 and not base else "VIEW"
             result.relations.append((kind, relation))
             result.statements.append(f"CREATE OR REPLACE TEMP {kind} {name(relation)} AS {text}")
@@ -122,7 +125,11 @@ class Backend:
 
     def _visible(self, register: str) -> str:
         relation = f"{self.prefix}v_{register}"
-        text = self._virtual(register) if register in self.plan.virtual else self._base(self.vocabulary.registers[register])
+        text = (
+            self._virtual(register)
+            if register in self.plan.virtual
+            else self._base(self.vocabulary.registers[register])
+        )
         self.made.append((relation, text))
         return relation
 
@@ -130,7 +137,9 @@ class Backend:
         """The rows that exist on the as-of day, as known at the known-at moment."""
         as_of = day(self.as_of)
         if register.name not in self.snapshot.loaded:
-            empty = ", ".join(f"CAST(NULL AS {sql_type(f.kind)}) AS {name(f.name)}" for f in register.fields.values())
+            empty = ", ".join(
+                f"CAST(NULL AS {sql_type(f.kind)}) AS {name(f.name)}" for f in register.fields.values()
+            )
             return f"SELECT CAST(NULL AS BIGINT) AS __row, {empty} WHERE FALSE"
         ends = [f for f in register.ended if register.fields[f].kind == "date"]
         cut = ["rowid AS __row"]
@@ -147,15 +156,25 @@ class Backend:
             if spec.kind == "int":
                 confirmed = "confirmed_on" if "confirmed_on" in register.fields else ""
                 year_end = f"{name(spec.name)} <= {self.as_of.year if (self.as_of.month, self.as_of.day) == (12, 31) else self.as_of.year - 1}"
-                visible = f"CASE WHEN confirmed_on IS NOT NULL THEN confirmed_on <= {as_of} ELSE {year_end} END" if confirmed else year_end
+                visible = (
+                    f"CASE WHEN confirmed_on IS NOT NULL THEN confirmed_on <= {as_of} ELSE {year_end} END"
+                    if confirmed
+                    else year_end
+                )
                 conditions.append(f"({name(spec.name)} IS NULL OR {visible})")
             elif (register.name, spec.name) in self.snapshot.gaps:
                 conditions.append(f"({name(spec.name)} IS NULL OR {name(spec.name)} <= {as_of})")
             else:
                 conditions.append(f"{name(spec.name)} <= {as_of}")
         if register.name in self.snapshot.bitemporal:
-            moment = f"TIMESTAMP {quoted(self.snapshot.known_at)}" if self.snapshot.known_at else "CAST('infinity' AS TIMESTAMP)"
-            conditions.append(f"(recorded_at IS NULL OR recorded_at <= {moment}) AND (superseded_at IS NULL OR superseded_at > {moment})")
+            moment = (
+                f"TIMESTAMP {quoted(self.snapshot.known_at)}"
+                if self.snapshot.known_at
+                else "CAST('infinity' AS TIMESTAMP)"
+            )
+            conditions.append(
+                f"(recorded_at IS NULL OR recorded_at <= {moment}) AND (superseded_at IS NULL OR superseded_at > {moment})"
+            )
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return f"SELECT {', '.join(cut)} FROM {name('t_' + register.name)}{where}"
 
@@ -189,7 +208,9 @@ class Backend:
             elif isinstance(node, Aggregate):
                 special = column.id if node.fn in SPECIAL else ""
                 latest = (node.option("latest"), node.option("latest_by")) if node.option("latest") else ()
-                groups[node.register, node.link, node.key, self._correlated(node), latest, special].append(column)
+                groups[node.register, node.link, node.key, self._correlated(node), latest, special].append(
+                    column
+                )
         for row, group in reaches.items():
             joins.append(self._reach_join(row, group, level, own, joined))
         for key, group in groups.items():
@@ -212,7 +233,9 @@ class Backend:
     def _projection(self, column: Column) -> list[str]:
         assert column.node is not None
         env = Env(column.register)
-        value = self.window(column.node, env) if isinstance(column.node, Window) else self.sql(column.node, env)
+        value = (
+            self.window(column.node, env) if isinstance(column.node, Window) else self.sql(column.node, env)
+        )
         return self._store(column, value)
 
     def _store(self, column: Column, value: Sql) -> list[str]:
@@ -254,7 +277,15 @@ class Backend:
         parts = (node.value, node.where, node.order)
         return any(looks_out(part) for part in parts)
 
-    def _aggregate_join(self, register: str, level: int, key: tuple[Any, ...], group: list[Column], own: Env, joined: list[str]) -> str:
+    def _aggregate_join(
+        self,
+        register: str,
+        level: int,
+        key: tuple[Any, ...],
+        group: list[Column],
+        own: Env,
+        joined: list[str],
+    ) -> str:
         rows, link, hop, correlated, latest, special = key
         alias = f"a{group[0].id}"
         source = name(self.table(rows, level))
@@ -262,7 +293,7 @@ class Backend:
         subject = self.vocabulary.registers[register]
         match_on = name(hop) if hop else name(subject.id_field)
         if latest:
-            n, by = latest
+            _n, by = latest
             order = f"{self.sql(by, Env(rows)).text} DESC NULLS LAST, " if by is not None else ""
             source = f"(SELECT *, row_number() OVER (PARTITION BY {name(link)} ORDER BY {order}__row DESC) AS __n FROM {source})"
         origin = f"{source} i"
@@ -288,7 +319,9 @@ class Backend:
         picked = ", ".join(f"{text} AS {key}" for text, key in items.items())
         return f"LEFT JOIN (SELECT {k} AS k, {picked} FROM {origin} WHERE {base} GROUP BY 1) {alias} ON {alias}.k = s.{match_on}"
 
-    def _simple(self, column: Column, node: Aggregate, env: Env, alias: str, items: dict[str, str], closed: bool) -> Sql:
+    def _simple(
+        self, column: Column, node: Aggregate, env: Env, alias: str, items: dict[str, str], closed: bool
+    ) -> Sql:
         """One aggregate of a shared GROUP BY; returns its value after the join."""
 
         def item(text: str) -> str:
@@ -327,20 +360,31 @@ class Backend:
                 total = f"sum({value.text}){only}"
                 total = f"CAST({total} AS BIGINT)" if digits <= numbers.NARROW else total
                 zero = f"coalesce({item(total)}, 0)"
-                return replace(value, text=guarded(zero, "0"), digits=min(digits, 38), nullable=open_or_doubtful)
+                return replace(
+                    value, text=guarded(zero, "0"), digits=min(digits, 38), nullable=open_or_doubtful
+                )
             case "min" | "max":
                 assert value is not None
                 if value.den and not numbers.literal(value.den):
                     value = numbers.rounded(value, 8, "half_up")
-                return replace(value, text=guarded(item(f"{node.fn}({value.text}){only}"), "NULL"), nullable=True)
+                return replace(
+                    value, text=guarded(item(f"{node.fn}({value.text}){only}"), "NULL"), nullable=True
+                )
             case "distinct":
                 assert value is not None
-                return Sql(guarded(item(f"count(DISTINCT {value.text}){only}"), "0"), open_or_doubtful, 0, COUNT_DIGITS)
+                return Sql(
+                    guarded(item(f"count(DISTINCT {value.text}){only}"), "0"),
+                    open_or_doubtful,
+                    0,
+                    COUNT_DIGITS,
+                )
             case "any":
                 if not where.nullable:
                     found = item(f"bool_or({where.text})")
                     return Sql(f"coalesce({found}, FALSE)" if closed else found, not closed)
-                found = item(f"CASE WHEN bool_or({where.text}) THEN TRUE WHEN bool_or(({where.text}) IS NULL) THEN NULL ELSE FALSE END")
+                found = item(
+                    f"CASE WHEN bool_or({where.text}) THEN TRUE WHEN bool_or(({where.text}) IS NULL) THEN NULL ELSE FALSE END"
+                )
                 return Sql(f"CASE WHEN {here} THEN {'FALSE' if closed else 'NULL'} ELSE {found} END")
             case "top_sum":
                 assert value is not None
@@ -348,7 +392,12 @@ class Backend:
                     value = numbers.rounded(value, 8, "half_up")
                 n = node.option("n")
                 total = f"CAST(list_sum(max({value.text}, {n}){only}) AS BIGINT)"
-                return replace(value, text=guarded(f"coalesce({item(total)}, 0)", "0"), digits=min(value.digits + 3, 18), nullable=open_or_doubtful)
+                return replace(
+                    value,
+                    text=guarded(f"coalesce({item(total)}, 0)", "0"),
+                    digits=min(value.digits + 3, 18),
+                    nullable=open_or_doubtful,
+                )
             case "pick":
                 return Sql(guarded(item(self._pick(column, node, env, only)), "NULL"))
         raise AssertionError(node.fn)
@@ -363,21 +412,31 @@ class Backend:
                 parts.append(f"{name(leaf_name(leaf) + '/d')} := {value.den}")
         assert node.order is not None
         order = self.sql(node.order, env)
-        base = f"({order.text} - DATE '1900-01-01')" if node.order.type.kind == "date" else numbers.sort_key(order)
+        base = (
+            f"({order.text} - DATE '1900-01-01')"
+            if node.order.type.kind == "date"
+            else numbers.sort_key(order)
+        )
         last = node.option("which") == "last"
         lowest = "-1000000" if last else "10000000"
         ordinal = f"coalesce({base}, {lowest})" if order.nullable else base
         # The row number breaks ties, so that the same row is chosen in every run.
         return f"{'arg_max' if last else 'arg_min'}(struct_pack({', '.join(parts)}), CAST({ordinal} AS BIGINT) * 4294967296 + i.__row){only}"
 
-    def _special(self, node: Aggregate, env: Env, k: str, origin: str, base: str, alias: str, closed: bool) -> tuple[str, Sql]:
+    def _special(
+        self, node: Aggregate, env: Env, k: str, origin: str, base: str, alias: str, closed: bool
+    ) -> tuple[str, Sql]:
         where = self.sql(node.where, env).text if node.where is not None else "TRUE"
         if node.fn in ("streak", "run"):
             assert node.value is not None and node.order is not None
             order = self.sql(node.order, env)
             o = f"({order.text} - DATE '1900-01-01')" if node.order.type.kind == "date" else order.text
             inner = f"SELECT {k} AS k, {o} AS o, {self.sql(node.value, env).text} AS ok FROM {origin} WHERE {base} AND ({where})"
-            text = _streak(inner, str(node.option("to") or ""), str(node.option("gap"))) if node.fn == "streak" else _longest(inner, str(node.option("gap")))
+            text = (
+                _streak(inner, str(node.option("to") or ""), str(node.option("gap")))
+                if node.fn == "streak"
+                else _longest(inner, str(node.option("gap")))
+            )
             value = f"CASE WHEN {alias}.k IS NULL THEN {'0' if closed else 'NULL'} ELSE {alias}.n END"
             return text, Sql(value, True, 0, 4)
         assert node.order is not None
@@ -390,19 +449,24 @@ class Backend:
         gap = 0 if node.fn == "held" else int(str(node.option("gap", 1)))
         inner = (
             f"SELECT {k} AS k, {same} AS v, {start} AS a, coalesce({end}, {FAR_FUTURE}) AS e, ({start} IS NULL) AS bad "
-            f"FROM {origin} WHERE {base} AND ({where})" + ("" if node.fn == "held" or value_node is None else f" AND {same} IS NOT NULL")
+            f"FROM {origin} WHERE {base} AND ({where})"
+            + ("" if node.fn == "held" or value_node is None else f" AND {same} IS NOT NULL")
         )
         islands = _islands(inner, gap)
         until = f"least(e, {as_of})"
         months = f"sum({months_between('a', until)})"
         if node.fn == "held":
-            rest = f"sum({until} - CAST(a + to_months(CAST({months_between('a', until)} AS INTEGER)) AS DATE))"
+            rest = (
+                f"sum({until} - CAST(a + to_months(CAST({months_between('a', until)} AS INTEGER)) AS DATE))"
+            )
             text = f"SELECT k, bool_or(bad) AS bad, CAST({months} + {_left_over(rest)} AS BIGINT) AS n FROM ({islands}) GROUP BY k"
             value = f"CASE WHEN {alias}.k IS NULL THEN {'0' if closed else 'NULL'} WHEN {alias}.bad THEN NULL ELSE {alias}.n END"
             return text, Sql(value, True, 0, 5)
         if node.fn == "since":
             choose = "min(a)" if node.option("of") == "longest" else "max(a)"
-            text = f"SELECT k, bool_or(bad) AS bad, {choose} AS n FROM ({islands}) WHERE e > {as_of} GROUP BY k"
+            text = (
+                f"SELECT k, bool_or(bad) AS bad, {choose} AS n FROM ({islands}) WHERE e > {as_of} GROUP BY k"
+            )
             return text, Sql(f"CASE WHEN {alias}.bad THEN NULL ELSE {alias}.n END")
         rest = f"sum({until} - CAST(a + to_months(CAST({months_between('a', until)} AS INTEGER)) AS DATE))"
         per_value = f"SELECT k, v, bool_or(bad) AS bad, max(e) AS e, CAST({months} + {_left_over(rest)} AS BIGINT) AS n FROM ({islands}) GROUP BY k, v"
@@ -418,14 +482,22 @@ class Backend:
             if leaf[0] == "fact":
                 return self.shape(self.plan.need(register, leaf[1]), prefix)
             spec = self.vocabulary.registers[register].fields[leaf[1]]
-            nullable = (register, spec.name) in self.snapshot.gaps or spec.name in self.vocabulary.registers[register].ended
+            nullable = (register, spec.name) in self.snapshot.gaps or spec.name in self.vocabulary.registers[
+                register
+            ].ended
             digits = spec.digits if spec.kind == "decimal" else INT_DIGITS
-            return Sql(prefix + name(spec.name), nullable or register not in self.snapshot.loaded, spec.scale, digits)
+            return Sql(
+                prefix + name(spec.name), nullable or register not in self.snapshot.loaded, spec.scale, digits
+            )
         if self.plan.is_pick(row.of.register, row.via):
             base = self.leaf(row.of, ("fact", row.via), env)
             kept = self.leaf(Row(row.register), leaf, Env(row.register))
             key = leaf_name(leaf)
-            den = kept.den if not kept.den or numbers.literal(kept.den) else f"struct_extract({base.text}, {quoted(key + '/d')})"
+            den = (
+                kept.den
+                if not kept.den or numbers.literal(kept.den)
+                else f"struct_extract({base.text}, {quoted(key + '/d')})"
+            )
             return replace(kept, text=f"struct_extract({base.text}, {quoted(key)})", den=den, nullable=True)
         return self.shape(self.plan.columns[register, reached(row, leaf)], prefix)
 
@@ -500,7 +572,9 @@ class Backend:
         one, two = node.args
         if isinstance(two, Const) and two.value is not None:
             at = words.index(str(two.value))
-            passing = {">": words[at + 1 :], ">=": words[at:], "<": words[:at], "<=": words[: at + 1]}[str(sign)]
+            passing = {">": words[at + 1 :], ">=": words[at:], "<": words[:at], "<=": words[: at + 1]}[
+                str(sign)
+            ]
             left = self.sql(one, env)
             # A word outside the order (such as 未参加) cannot be compared: not known.
             chosen = ", ".join(quoted(word) for word in passing)
@@ -508,8 +582,8 @@ class Backend:
             yes = f"WHEN {left.text} IN ({chosen}) THEN TRUE " if passing else ""
             no = f"WHEN {left.text} IN ({rest}) THEN FALSE " if rest else ""
             return Sql(f"(CASE {yes}{no}END)")
-        left, right = (self._ordinal(self.sql(side, env), words) for side in node.args)
-        return Sql(f"({left} {sign} {right})")
+        ordinals = [self._ordinal(self.sql(side, env), words) for side in node.args]
+        return Sql(f"({ordinals[0]} {sign} {ordinals[1]})")
 
     def _ordinal(self, value: Sql, words: tuple[str, ...]) -> str:
         cases = " ".join(f"WHEN {quoted(word)} THEN {at}" for at, word in enumerate(words))
@@ -530,17 +604,23 @@ class Backend:
             tests = [numbers.comparison(value, "=", self.sql(item, env)).text for item in items]
             return Sql("(" + " OR ".join(tests or ["FALSE"]) + ")", value.nullable)
         words = ", ".join(self.sql(item, env).text for item in items)
-        return Sql(f"({value.text} IN ({words}))" if words else f"({value.text} IS NULL AND NULL)", value.nullable)
+        return Sql(
+            f"({value.text} IN ({words}))" if words else f"({value.text} IS NULL AND NULL)", value.nullable
+        )
 
     def _op_contains(self, node: Op, env: Env) -> Sql:
         one, two = self._args(node, env)
         return Sql(f"contains({one.text}, {two.text})", one.nullable or two.nullable)
 
+    def _sum(self, node: Op, env: Env, sign: str) -> Sql:
+        one, two = self._args(node, env)
+        return numbers.plus(one, two, sign)
+
     def _op_add(self, node: Op, env: Env) -> Sql:
-        return numbers.plus(*self._args(node, env), sign="+")
+        return self._sum(node, env, "+")
 
     def _op_sub(self, node: Op, env: Env) -> Sql:
-        return numbers.plus(*self._args(node, env), sign="-")
+        return self._sum(node, env, "-")
 
     def _op_mul(self, node: Op, env: Env) -> Sql:
         return numbers.product(*self._args(node, env))
@@ -564,7 +644,13 @@ class Backend:
         for other in args[1:]:
             one, two = numbers.aligned(best, other)
             best = _strict(function, [one, two])
-            best = replace(best, scale=one.scale, digits=max(one.digits, two.digits), den=one.den, den_digits=one.den_digits)
+            best = replace(
+                best,
+                scale=one.scale,
+                digits=max(one.digits, two.digits),
+                den=one.den,
+                den_digits=one.den_digits,
+            )
         return best
 
     def _op_least(self, node: Op, env: Env) -> Sql:
@@ -584,8 +670,15 @@ class Backend:
             if one.den and not numbers.literal(one.den):
                 text = f"CASE WHEN {one.missing} THEN {two.text} ELSE {one.text} END"
                 den = f"CASE WHEN {one.missing} THEN {two.den} ELSE {one.den} END"
-                return replace(one, text=text, den=den, nullable=two.nullable, digits=max(one.digits, two.digits))
-        return replace(one, text=f"coalesce({one.text}, {two.text})", nullable=one.nullable and two.nullable, digits=max(one.digits, two.digits))
+                return replace(
+                    one, text=text, den=den, nullable=two.nullable, digits=max(one.digits, two.digits)
+                )
+        return replace(
+            one,
+            text=f"coalesce({one.text}, {two.text})",
+            nullable=one.nullable and two.nullable,
+            digits=max(one.digits, two.digits),
+        )
 
     def _op_if(self, node: Op, env: Env) -> Sql:
         conditions = [self.sql(arg, env) for arg in node.args[:-1:2]]
@@ -615,7 +708,12 @@ class Backend:
             until = end.value
             last = monthrange(until.year, until.month)[1]
             stamp = until.year * 10000 + until.month * 100 + (31 if until.day == last else until.day)
-            return Sql(f"(({stamp} - year({value.text}) * 10000 - month({value.text}) * 100 - day({value.text})) // 10000)", value.nullable, 0, 4)
+            return Sql(
+                f"(({stamp} - year({value.text}) * 10000 - month({value.text}) * 100 - day({value.text})) // 10000)",
+                value.nullable,
+                0,
+                4,
+            )
         stop = self.sql(end, env)
         return Sql(f"({months_between(value.text, stop.text)} // 12)", value.nullable or stop.nullable, 0, 4)
 
@@ -634,7 +732,10 @@ class Backend:
 
     def _op_add_months(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        return Sql(f"CAST({start.text} + to_months(CAST({_whole(amount)} AS INTEGER)) AS DATE)", start.nullable or amount.nullable)
+        return Sql(
+            f"CAST({start.text} + to_months(CAST({_whole(amount)} AS INTEGER)) AS DATE)",
+            start.nullable or amount.nullable,
+        )
 
     def _op_add_days(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
@@ -665,22 +766,34 @@ class Backend:
 
     def _op_mask(self, node: Op, env: Env) -> Sql:
         """One bit for each condition that is known to be true."""
-        bits = [f"CASE WHEN {arg.text} THEN {1 << at} ELSE 0 END" for at, arg in enumerate(self._args(node, env)) if arg.text != "FALSE"]
+        bits = [
+            f"CASE WHEN {arg.text} THEN {1 << at} ELSE 0 END"
+            for at, arg in enumerate(self._args(node, env))
+            if arg.text != "FALSE"
+        ]
         return Sql("(" + (" + ".join(bits) or "0") + ")", False, 0, 18)
 
     def _op_words(self, node: Op, env: Env) -> Sql:
         """The labels of the conditions that are true, joined."""
-        parts = [f"CASE WHEN {arg.text} THEN {quoted(str(word))} END" for arg, word in zip(self._args(node, env), node.detail, strict=True)]
+        parts = [
+            f"CASE WHEN {arg.text} THEN {quoted(str(word))} END"
+            for arg, word in zip(self._args(node, env), node.detail, strict=True)
+        ]
         return Sql(f"concat_ws('、', {', '.join(parts)})", False)
 
     def _op_join(self, node: Op, env: Env) -> Sql:
         """The values as one text, unknown ones left out."""
-        return Sql(f"concat_ws(' · ', {', '.join(f'CAST({arg.text} AS VARCHAR)' for arg in self._args(node, env))})", False)
+        return Sql(
+            f"concat_ws(' · ', {', '.join(f'CAST({arg.text} AS VARCHAR)' for arg in self._args(node, env))})",
+            False,
+        )
 
     def _op_zscore(self, node: Op, env: Env) -> Sql:
         """(n*x - sum) / sqrt(n*squares - sum**2), six decimals half-up; the only irrational number there is."""
         x, n, total, squares = self._args(node, env)
-        spread = f"(CAST({n.text} AS HUGEINT) * {squares.text} - CAST({total.text} AS HUGEINT) * {total.text})"
+        spread = (
+            f"(CAST({n.text} AS HUGEINT) * {squares.text} - CAST({total.text} AS HUGEINT) * {total.text})"
+        )
         text = f"CASE WHEN {spread} = 0 THEN 0 ELSE CAST(round((CAST({n.text} AS HUGEINT) * {x.text} - {total.text}) / sqrt({spread}) * 1000000) AS BIGINT) END"
         return Sql(f"({text})", True, 6, 10)
 
@@ -709,8 +822,18 @@ class Backend:
                 text = f"CASE WHEN {takes_part} THEN {function}() OVER (PARTITION BY {parts} ORDER BY {', '.join(keys)}) END"
                 return Sql(text, True, 0, COUNT_DIGITS)
             case "ties":
-                keys = [numbers.sort_key(self.sql(key, env)) if key.type.kind == "num" else self.sql(key, env).text for key, _ in node.order]
-                return Sql(f"(count(*){only} OVER (PARTITION BY {', '.join([*groups, *keys])}))", False, 0, COUNT_DIGITS)
+                keys = [
+                    numbers.sort_key(self.sql(key, env))
+                    if key.type.kind == "num"
+                    else self.sql(key, env).text
+                    for key, _ in node.order
+                ]
+                return Sql(
+                    f"(count(*){only} OVER (PARTITION BY {', '.join([*groups, *keys])}))",
+                    False,
+                    0,
+                    COUNT_DIGITS,
+                )
             case "size":
                 return Sql(f"(count(*){only} OVER ({over}))", False, 0, COUNT_DIGITS)
             case "known":
@@ -720,9 +843,11 @@ class Backend:
                 assert value is not None
                 if value.den and not numbers.literal(value.den):
                     value = numbers.rounded(value, 8, "half_up")
-                shown = value.text if node.fn != "squares" else f"CAST({value.text} AS HUGEINT) * {value.text}"
+                summed = (
+                    value.text if node.fn != "squares" else f"CAST({value.text} AS HUGEINT) * {value.text}"
+                )
                 digits = (value.digits if node.fn != "squares" else 2 * value.digits) + COUNT_DIGITS
-                text = f"sum({shown}){only} OVER ({over})"
+                text = f"sum({summed}){only} OVER ({over})"
                 text = f"CAST({text} AS BIGINT)" if digits <= numbers.NARROW else text
                 text = f"coalesce({text}, 0)"
                 if node.fn == "total" and value.nullable:
@@ -781,7 +906,9 @@ def _together(values: list[Sql]) -> list[Sql]:
     values = [value if value.text == "NULL" else numbers.at_scale(value, scale) for value in values]
     values = [replace(value, scale=scale) for value in values]
     if any(value.den for value in values):
-        values = [replace(value, den=value.den or "1", den_digits=max(value.den_digits, 1)) for value in values]
+        values = [
+            replace(value, den=value.den or "1", den_digits=max(value.den_digits, 1)) for value in values
+        ]
     return values
 
 
@@ -799,7 +926,9 @@ def _longest(inner: str, gap: str) -> str:
     if gap == "skip":
         marked = f"SELECT k, ok, sum(CASE WHEN ok THEN 0 ELSE 1 END) OVER (PARTITION BY k ORDER BY o) AS g FROM ({inner})"
     else:
-        marked = f"SELECT k, ok, o + dense_rank() OVER (PARTITION BY k, ok ORDER BY o DESC) AS g FROM ({inner})"
+        marked = (
+            f"SELECT k, ok, o + dense_rank() OVER (PARTITION BY k, ok ORDER BY o DESC) AS g FROM ({inner})"
+        )
     sizes = f"SELECT k, g, count(*) FILTER (WHERE ok) AS n, bool_or(ok IS NULL) AS u FROM ({marked}) GROUP BY k, g"
     return f"SELECT k, CASE WHEN bool_or(u) THEN NULL ELSE max(n) END AS n FROM ({sizes}) GROUP BY k"
 

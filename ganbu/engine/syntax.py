@@ -12,10 +12,12 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from ganbu.errors import PackError, Place
 from ganbu.engine.source import Text
+from ganbu.errors import PackError, Place
 
-_WIDE = str.maketrans("（），：；．。＝＞＜＋－＊／％［］｛｝！“”‘’×÷≥≤≠　", "(),:;..=><+-*/%[]{}!\"\"''*/≥≤≠ ")
+_WIDE = str.maketrans(
+    "（），：；．。＝＞＜＋－＊／％［］｛｝！“”‘’×÷≥≤≠　", "(),:;..=><+-*/%[]{}!\"\"''*/≥≤≠ "
+)
 _TOKEN = re.compile(
     r"""
     (?P<blank>\s+)
@@ -127,7 +129,9 @@ class _Parser:
             raise self.fail("表达式是空的")
         node = self.either()
         if self.token.kind != "end":
-            raise self.fail(f"多出“{self.token.text}”", "词与词之间是否少了运算符，或中文运算符两侧少了空格？")
+            raise self.fail(
+                f"多出“{self.token.text}”", "词与词之间是否少了运算符，或中文运算符两侧少了空格？"
+            )
         return node
 
     def either(self) -> Syntax:
@@ -316,8 +320,10 @@ class _Parser:
             else:
                 parts.append(self.either())
             if self.token.kind == "end":
-                raise self.fail(f"{token.text}( 没有右括号")
-        return Syntax("call", token.text, tuple(parts), tuple(named), token.start, self.tokens[self.index - 1].end)
+                raise self.fail(f"{token.text}( 没有右括号", "写在花括号 {…} 里的算式含有逗号或冒号时，整个算式要加引号")
+        return Syntax(
+            "call", token.text, tuple(parts), tuple(named), token.start, self.tokens[self.index - 1].end
+        )
 
     def table(self) -> Syntax:
         start = self.expect("{")

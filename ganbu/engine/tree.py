@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
-from typing import Union
 
-Value = Union[None, bool, Fraction, date, str]
+Value = bool | Fraction | date | str | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,12 @@ class Aggregate:
         """An option of the function, or the default."""
         return dict(self.options).get(name, default)
 
+    @property
+    def parts(self) -> list[Node]:
+        """Every expression about its rows, options included."""
+        options = [value for _, value in self.options if isinstance(value, (Const, Field, Fact, Op))]
+        return [part for part in (self.value, self.where, self.order) if part is not None] + options
+
 
 @dataclass(frozen=True)
 class Window:
@@ -132,7 +137,7 @@ class Window:
         return dict(self.options).get(name, default)
 
 
-Node = Union[Const, Field, Fact, Op, Aggregate, Window]
+Node = Const | Field | Fact | Op | Aggregate | Window
 
 TRUE, FALSE, UNKNOWN = Const(True, BOOL), Const(False, BOOL), Const(None, BOOL)
 

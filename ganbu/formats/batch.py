@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -35,13 +35,19 @@ def read_batch(path: Path) -> Iterator[Item]:
     if not path.exists():
         raise FormatError(f"{path}：没有这个文件")
     if path.is_dir():
-        files = [_Entry(str(f.relative_to(path)), f) for f in sorted(path.rglob("*")) if f.is_file() and not f.is_symlink()]
+        files = [
+            _Entry(str(f.relative_to(path)), f)
+            for f in sorted(path.rglob("*"))
+            if f.is_file() and not f.is_symlink()
+        ]
         yield from _forms(files, lambda entry: _file(entry))
     elif path.suffix.lower() == ".zip":
         yield from _zip(path)
     else:
         beside = [f for f in path.parent.iterdir() if f.stem == path.stem and f.suffix.lower() in PHOTOS]
-        yield from _forms([_Entry(path.name, path), *(_Entry(f.name, f) for f in beside)], lambda entry: _file(entry))
+        yield from _forms(
+            [_Entry(path.name, path), *(_Entry(f.name, f) for f in beside)], lambda entry: _file(entry)
+        )
 
 
 def _file(entry: _Entry) -> bytes:
@@ -51,8 +57,12 @@ def _file(entry: _Entry) -> bytes:
     return entry.source.read_bytes()
 
 
-def _forms(entries: list[_Entry], read) -> Iterator[Item]:  # type: ignore[no-untyped-def]
-    photos = {str(PurePosixPath(e.name.replace("\\", "/")).with_suffix("")).lower(): e for e in entries if _suffix(e.name) in PHOTOS}
+def _forms(entries: list[_Entry], read: Callable[[_Entry], bytes]) -> Iterator[Item]:
+    photos = {
+        str(PurePosixPath(e.name.replace("\\", "/")).with_suffix("")).lower(): e
+        for e in entries
+        if _suffix(e.name) in PHOTOS
+    }
     for entry in entries:
         suffix = _suffix(entry.name)
         if suffix not in FORMS:
@@ -130,4 +140,6 @@ def _refuse(archive: str, entries: list[_Entry]) -> None:
         if info.file_size > MAX_ENTRY or total > MAX_TOTAL:
             raise FormatError(f"{archive}：解压后过大（“{entry.name}”）")
         if info.file_size > 1024 * 1024 and info.file_size > MAX_RATIO * max(1, info.compress_size):
-            raise FormatError(f"{archive}：“{entry.name}”压缩比异常（{info.file_size // max(1, info.compress_size)} 倍），可能是压缩炸弹")
+            raise FormatError(
+                f"{archive}：“{entry.name}”压缩比异常（{info.file_size // max(1, info.compress_size)} 倍），可能是压缩炸弹"
+            )

@@ -37,7 +37,10 @@ class FormField:
 
 _EDUCATION = tuple(
     FormField(f"{element}_{part}", f"{attribute}_{suffix}", label + name, limit)
-    for element, attribute, label in (("QuanRiZhiJiaoYu", "full_time", "全日制"), ("ZaiZhiJiaoYu", "in_service", "在职"))
+    for element, attribute, label in (
+        ("QuanRiZhiJiaoYu", "full_time", "全日制"),
+        ("ZaiZhiJiaoYu", "in_service", "在职"),
+    )
     for part, suffix, name, limit in (
         ("XueLi", "education", "学历", 54),
         ("XueWei", "degree", "学位", 54),
@@ -145,11 +148,64 @@ class AppointmentForm:
 
 
 _ETHNIC_GROUPS = frozenset(
-    (
-        "汉 蒙古 回 藏 维吾尔 苗 彝 壮 布依 朝鲜 满 侗 瑶 白 土家 哈尼 哈萨克 傣 黎 傈僳 佤 畲 高山 拉祜 水 东乡 纳西 景颇"
-        " 柯尔克孜 土 达斡尔 仫佬 羌 布朗 撒拉 毛南 仡佬 锡伯 阿昌 普米 塔吉克 怒 乌孜别克 俄罗斯 鄂温克 德昂 保安 裕固 京"
-        " 塔塔尔 独龙 鄂伦春 赫哲 门巴 珞巴 基诺"
-    ).split()
+    [
+        "汉",
+        "蒙古",
+        "回",
+        "藏",
+        "维吾尔",
+        "苗",
+        "彝",
+        "壮",
+        "布依",
+        "朝鲜",
+        "满",
+        "侗",
+        "瑶",
+        "白",
+        "土家",
+        "哈尼",
+        "哈萨克",
+        "傣",
+        "黎",
+        "傈僳",
+        "佤",
+        "畲",
+        "高山",
+        "拉祜",
+        "水",
+        "东乡",
+        "纳西",
+        "景颇",
+        "柯尔克孜",
+        "土",
+        "达斡尔",
+        "仫佬",
+        "羌",
+        "布朗",
+        "撒拉",
+        "毛南",
+        "仡佬",
+        "锡伯",
+        "阿昌",
+        "普米",
+        "塔吉克",
+        "怒",
+        "乌孜别克",
+        "俄罗斯",
+        "鄂温克",
+        "德昂",
+        "保安",
+        "裕固",
+        "京",
+        "塔塔尔",
+        "独龙",
+        "鄂伦春",
+        "赫哲",
+        "门巴",
+        "珞巴",
+        "基诺",
+    ]
 )
 _SEX_CODES = {"1": "男", "2": "女"}
 _DATE_REMARKS = {
@@ -192,13 +248,19 @@ def read_field(spec: FormField, raw: str, file: str, issues: list[Issue], line: 
 
 
 class _Report(Protocol):
-    def __call__(self, code: str, message: str, normalised: str | None = None, severity: str = "warning") -> None: ...
+    def __call__(
+        self, code: str, message: str, normalised: str | None = None, severity: str = "warning"
+    ) -> None: ...
 
 
 def _read_date_field(label: str, value: str, report: _Report) -> str:
     read, code = read_date(value)
     if read is None:
-        report(code or "date.unreadable", f"{label}“{value}”{_DATE_REMARKS[code or 'date.unreadable']}", severity="error")
+        report(
+            code or "date.unreadable",
+            f"{label}“{value}”{_DATE_REMARKS[code or 'date.unreadable']}",
+            severity="error",
+        )
         return value
     stored = digits(read)
     if code:
@@ -282,7 +344,9 @@ def in_printing_order(family: Iterable[FamilyMember]) -> list[FamilyMember]:
 
     def rank(member: FamilyMember) -> tuple[int, str]:
         relation = "".join(member.relation.split())
-        place = next((i for i, words in enumerate(_RELATION_RANKS) if words.fullmatch(relation)), len(_RELATION_RANKS))
+        place = next(
+            (i for i, words in enumerate(_RELATION_RANKS) if words.fullmatch(relation)), len(_RELATION_RANKS)
+        )
         born = read_date(member.birth_date)[0]
         return place, (born.iso() if born else "9999") if place == 1 else ""
 

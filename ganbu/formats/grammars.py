@@ -99,7 +99,11 @@ def write_party_joining(joining: PartyJoining, medium: Literal["file", "paper"] 
     >>> write_party_joining(PartyJoining(PartialDate(2001, 8), ("民建",)), "paper")
     '2001.08；民建'
     """
-    month = [digits(joining.ccp) if medium == "file" else joining.ccp.iso().replace("-", ".")] if joining.ccp else []
+    month = (
+        [digits(joining.ccp) if medium == "file" else joining.ccp.iso().replace("-", ".")]
+        if joining.ccp
+        else []
+    )
     return "；".join([*month, "、".join(joining.parties)] if joining.parties else month)
 
 
@@ -171,7 +175,9 @@ def read_assessments(text: str, file: str = "") -> tuple[tuple[Assessment, ...],
         else:
             for year in pending:
                 if grades.setdefault(year, token["grade"]) != token["grade"]:
-                    report("assessment.year_repeated", f"{year} 年有两个不同的等次，采用先写的“{grades[year]}”")
+                    report(
+                        "assessment.year_repeated", f"{year} 年有两个不同的等次，采用先写的“{grades[year]}”"
+                    )
             pending.clear()
     drop_pending()
     if text and not grades and not issues and text not in _NOTHING:
@@ -186,7 +192,9 @@ def write_assessments(assessments: Iterable[Assessment], newest: int = 2) -> str
     '2022年、2023年年度考核均为称职；2024年优秀。'
     """
     chosen = sorted(assessments, key=lambda assessment: assessment.year)[-newest:] if newest > 0 else []
-    groups = [(grade, [each.year for each in group]) for grade, group in groupby(chosen, lambda each: each.grade)]
+    groups = [
+        (grade, [each.year for each in group]) for grade, group in groupby(chosen, lambda each: each.grade)
+    ]
     parts = [_grade_sentence(years, grade, first=index == 0) for index, (grade, years) in enumerate(groups)]
     return "；".join(parts) + "。" if parts else ""
 
@@ -205,7 +213,9 @@ _NOTHING = frozenset({"", "无", "(无)", "（无）", "无。"})
 _SANCTION = re.compile(
     "警告|记过|记大过|降级|降职|撤职|开除|留党察看|撤销党内|政务处分|党纪处分|处分|诫勉|通报批评|责令辞职|免职处理"
 )
-_APPROVED = re.compile(r"^(?P<date>[^，,经]*?)[，,]?\s*经(?P<authority>[^，,]+?)批准[，,]?(?P<name>.+)$", re.S)
+_APPROVED = re.compile(
+    r"^(?P<date>[^，,经]*?)[，,]?\s*经(?P<authority>[^，,]+?)批准[，,]?(?P<name>.+)$", re.S
+)
 _DATED = re.compile(rf"^(?P<date>{_DATE})[，,]?\s*(?P<name>.*)$", re.S)
 _OPENING, _CLOSING = "（(《“〔【", "）)》”〕】"
 
@@ -237,7 +247,9 @@ def read_awards(text: str, file: str = "") -> tuple[tuple[AwardOrSanction, ...],
         return (), ()
     items = tuple(_read_award(part) for part in _split_items(text))
     undated = [item for item in items if item.date is None]
-    issues = [Issue(file, AWARDS, "award.undated", f"“{item.raw}”没有可用的日期", item.raw) for item in undated]
+    issues = [
+        Issue(file, AWARDS, "award.undated", f"“{item.raw}”没有可用的日期", item.raw) for item in undated
+    ]
     return items, tuple(issues)
 
 
@@ -265,7 +277,9 @@ def _read_award(raw: str) -> AwardOrSanction:
     plain = _half_width_digits(raw)
     sanction = bool(_SANCTION.search(raw))
     if match := _APPROVED.match(plain):
-        return AwardOrSanction(raw, match["name"].strip(), read_date(match["date"])[0], match["authority"], sanction)
+        return AwardOrSanction(
+            raw, match["name"].strip(), read_date(match["date"])[0], match["authority"], sanction
+        )
     if match := _DATED.match(plain):
         return AwardOrSanction(raw, match["name"].strip() or raw, read_date(match["date"])[0], "", sanction)
     return AwardOrSanction(raw, raw, None, "", sanction)

@@ -12,7 +12,13 @@ from typing import Any
 
 from ganbu.dates import PartialDate
 from ganbu.formats.form import AppointmentForm, FamilyMember
-from ganbu.formats.grammars import Assessment, read_assessments, read_awards, read_party_joining, write_assessments
+from ganbu.formats.grammars import (
+    Assessment,
+    read_assessments,
+    read_awards,
+    read_party_joining,
+    write_assessments,
+)
 from ganbu.formats.issues import Issue
 from ganbu.formats.resume import Resume, ResumeEntry, parse_resume
 from ganbu.formats.resume_checks import check_resume
@@ -24,7 +30,9 @@ Row = dict[str, Any]
 REGISTERS = ("person", "appointment", "education", "assessment", "award", "family")
 
 
-def form_to_rows(form: AppointmentForm, file: str, today: date | None = None) -> tuple[dict[str, list[Row]], list[Issue]]:
+def form_to_rows(
+    form: AppointmentForm, file: str, today: date | None = None
+) -> tuple[dict[str, list[Row]], list[Issue]]:
     """Rows by register, and what was not taken as it stood (表转档案)."""
     issues: list[Issue] = []
     key = person_key(form)
@@ -40,7 +48,16 @@ def form_to_rows(form: AppointmentForm, file: str, today: date | None = None) ->
         "proposed_post_text": form.proposed_post, "removed_post_text": form.removed_post, "resume": form.resume, "id_number": form.id_number,
     }  # fmt: skip
     if birth is None and form.birth_date:
-        issues.append(Issue(file, "出生年月", "date.unreadable", "出生年月不能用作日期，未采用", form.birth_date, severity="error"))
+        issues.append(
+            Issue(
+                file,
+                "出生年月",
+                "date.unreadable",
+                "出生年月不能用作日期，未采用",
+                form.birth_date,
+                severity="error",
+            )
+        )
     resume = parse_resume(form.resume, file)
     issues += resume.issues
     degrees = [form.full_time_education, form.in_service_education]
@@ -53,14 +70,34 @@ def form_to_rows(form: AppointmentForm, file: str, today: date | None = None) ->
     issues += remarks
     for item in found:
         grade = _code("grade", item.grade, "年度考核结果", file, issues)
-        rows["assessment"].append({"assessment_id": f"{key}-{item.year}", "person": key, "year": item.year, "grade": grade})
+        rows["assessment"].append(
+            {"assessment_id": f"{key}-{item.year}", "person": key, "year": item.year, "grade": grade}
+        )
     awards, remarks = read_awards(form.awards, file)
     issues += remarks
     for at, award in enumerate(awards, 1):
         if award.sanction:
-            issues.append(Issue(file, "奖惩情况", "award.sanction", "像是处分，不自动登记，请由监督部门核对录入", award.raw))
+            issues.append(
+                Issue(
+                    file,
+                    "奖惩情况",
+                    "award.sanction",
+                    "像是处分，不自动登记，请由监督部门核对录入",
+                    award.raw,
+                )
+            )
             continue
-        rows["award"].append(_clean({"award_id": f"{key}-J{at}", "person": key, "name": award.name, "body": award.authority, "date": award.date}))
+        rows["award"].append(
+            _clean(
+                {
+                    "award_id": f"{key}-J{at}",
+                    "person": key,
+                    "name": award.name,
+                    "body": award.authority,
+                    "date": award.date,
+                }
+            )
+        )
     for at, member in enumerate(form.family, 1):
         relation = _code("kinship", member.relation, "家庭成员称谓", file, issues)
         rows["family"].append(_clean({
@@ -91,7 +128,9 @@ def _code(table: str, text: str, label: str, file: str, issues: list[Issue]) -> 
     found = codes.canonical(text) or codes.canonical(text + "族" if table == "ethnic_group" else text)
     if found is None:
         if codes.closed:
-            issues.append(Issue(file, label, "code.unknown", f"“{text}”不在代码表“{codes.label}”中，未采用", text))
+            issues.append(
+                Issue(file, label, "code.unknown", f"“{text}”不在代码表“{codes.label}”中，未采用", text)
+            )
             return None
         return text
     if found != text:
@@ -104,7 +143,16 @@ def _appointments(resume: Resume, key: str, form: AppointmentForm) -> list[Row]:
     for at, entry in enumerate(resume.entries, 1):
         if entry.kind == "study":
             continue
-        row = {"appointment_id": f"{key}-A{at}", "person": key, "unit": entry.text, "title": entry.text, "start_date": entry.start, "end_date": entry.end, "main": True, "nature": "任职"}
+        row = {
+            "appointment_id": f"{key}-A{at}",
+            "person": key,
+            "unit": entry.text,
+            "title": entry.text,
+            "start_date": entry.start,
+            "end_date": entry.end,
+            "main": True,
+            "nature": "任职",
+        }
         rows.append(_clean(row))
     return rows
 
@@ -117,11 +165,24 @@ def _education(form: AppointmentForm, key: str, file: str, issues: list[Issue]) 
     ), 1):  # fmt: skip
         if level or degree:
             found = _code("education_level", level, f"{mode}学历", file, issues)
-            rows.append(_clean({"education_id": f"{key}-E{at}", "person": key, "mode": mode, "level": found, "degree": degree, "school": school}))
+            rows.append(
+                _clean(
+                    {
+                        "education_id": f"{key}-E{at}",
+                        "person": key,
+                        "mode": mode,
+                        "level": found,
+                        "degree": degree,
+                        "school": school,
+                    }
+                )
+            )
     return rows
 
 
-def rows_to_form(person: Row, rows: Mapping[str, Iterable[Row]], unit_names: Mapping[str, str]) -> AppointmentForm:
+def rows_to_form(
+    person: Row, rows: Mapping[str, Iterable[Row]], unit_names: Mapping[str, str]
+) -> AppointmentForm:
     """A form for one person (档案转表): `rows` are that person's rows, dates as PartialDate or date."""
     form = AppointmentForm(
         name=str(person.get("name", "")), sex=str(person.get("sex") or ""), birth_date=_digits(person.get("birth_date"), 6), ethnic_group=str(person.get("ethnic_group") or ""),
@@ -132,19 +193,47 @@ def rows_to_form(person: Row, rows: Mapping[str, Iterable[Row]], unit_names: Map
     status = str(person.get("political_status") or "")
     joined = _digits(person.get("party_date"), 6)
     form.party_joining = joined or (status if status not in ("中共党员", "群众", "") else "")
-    form.resume = str(person.get("resume") or "") or _resume(list(rows.get("appointment", ())), list(rows.get("education", ())), unit_names)
+    form.resume = str(person.get("resume") or "") or _resume(
+        list(rows.get("appointment", ())), list(rows.get("education", ())), unit_names
+    )
     for row in rows.get("education", ()):
         kind = "full_time" if row.get("mode") == "全日制" else "in_service"
         if not getattr(form, f"{kind}_education"):
             setattr(form, f"{kind}_education", str(row.get("level") or ""))
             setattr(form, f"{kind}_degree", str(row.get("degree") or ""))
-            setattr(form, f"{kind}_school", str(row.get("school") or "") + str(row.get("major") or "") + ("专业" if row.get("major") else ""))
-    graded = sorted((row for row in rows.get("assessment", ()) if row.get("grade")), key=lambda row: int(row["year"]))
-    form.assessments = write_assessments([Assessment(int(row["year"]), str(row["grade"])) for row in graded], 3) if graded else ""
+            setattr(
+                form,
+                f"{kind}_school",
+                str(row.get("school") or "")
+                + str(row.get("major") or "")
+                + ("专业" if row.get("major") else ""),
+            )
+    graded = sorted(
+        (row for row in rows.get("assessment", ()) if row.get("grade")), key=lambda row: int(row["year"])
+    )
+    form.assessments = (
+        write_assessments([Assessment(int(row["year"]), str(row["grade"])) for row in graded], 3)
+        if graded
+        else ""
+    )
     awards = [row for row in rows.get("award", ()) if row.get("date")]
-    form.awards = "；".join(f"{_dotted(row['date'])}，经{row.get('body') or '有关机关'}批准，{row.get('name') or ''}" for row in awards) + "。" if awards else "无"
+    form.awards = (
+        "；".join(
+            f"{_dotted(row['date'])}，经{row.get('body') or '有关机关'}批准，{row.get('name') or ''}"
+            for row in awards
+        )
+        + "。"
+        if awards
+        else "无"
+    )
     form.family = [
-        FamilyMember(str(row.get("relation") or ""), str(row.get("name") or ""), _digits(row.get("birth_date"), 6), str(row.get("political_status") or ""), str(row.get("work") or ""))
+        FamilyMember(
+            str(row.get("relation") or ""),
+            str(row.get("name") or ""),
+            _digits(row.get("birth_date"), 6),
+            str(row.get("political_status") or ""),
+            str(row.get("work") or ""),
+        )
         for row in rows.get("family", ())
     ]
     return form
@@ -178,7 +267,11 @@ def _resume(appointments: list[Row], studies: list[Row], unit_names: Mapping[str
     for row in studies:
         start, end = _monthly(row.get("start_date")), _monthly(row.get("end_date"))
         if start and end and row.get("mode") == "全日制":
-            entries.append(ResumeEntry(start, end, f"{row.get('school') or ''}{row.get('major') or ''}专业学习", kind="study"))
+            entries.append(
+                ResumeEntry(
+                    start, end, f"{row.get('school') or ''}{row.get('major') or ''}专业学习", kind="study"
+                )
+            )
     for row in appointments:
         start = _monthly(row.get("start_date"))
         if start is None or row.get("main") is False:
@@ -186,7 +279,9 @@ def _resume(appointments: list[Row], studies: list[Row], unit_names: Mapping[str
         unit = unit_names.get(str(row.get("unit") or ""), "")
         title = str(row.get("title") or "")
         end = _monthly(row.get("end_date"))
-        entries.append(ResumeEntry(start, end, title if title.startswith(unit) else unit + title, open=end is None))
+        entries.append(
+            ResumeEntry(start, end, title if title.startswith(unit) else unit + title, open=end is None)
+        )
     entries.sort(key=lambda entry: (entry.open, entry.start))
     # In a form lines end with LF; the writers of files put CRLF.
     return write_resume(Resume(tuple(entries))).replace("\r\n", "\n").strip("\n")

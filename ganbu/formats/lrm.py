@@ -1,134 +1,239 @@
-"""The older 任免审批表 text format `.lrm` with its `.pic` photo (lrm 文本格式): 33 quoted fields, nothing escaped."""
+"""The older 任免审批表 text file `.lrm` with its photo `.pic` (旧版任免审批表): 33 quoted fields, no escaping.
+
+The format holds no 身份证号, no editor version and no foreign elements; `lrm_losses` tells what a form would lose.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from itertools import zip_longest
 
 from ganbu.errors import FormatError
-from ganbu.formats.form import FAMILY_FIELDS, FIELDS, AppointmentForm, FamilyMember, FormField, read_field, read_photo
+from ganbu.formats.form import (
+    FAMILY_FIELDS,
+    FAMILY_LABEL,
+    FIELDS,
+    AppointmentForm,
+    FamilyMember,
+    FormField,
+    read_field,
+    read_photo,
+)
+from ganbu.formats.grammars import states_no_awards
 from ganbu.formats.issues import Issue
-from ganbu.formats.text import decode
+from ganbu.formats.lrm_repair import FIELD_COUNT, MOST_EXTRA_PARTS, field_cost, regroup, rejoin_units
+from ganbu.formats.text import decode, legal
 
-FIELD_COUNT, SLOTS = 33, 7
-MAX_BYTES = 2 * 1024 * 1024
-_EDUCATION_AT, _SCHOOL_AT, _RESUME_AT, _FAMILY_AT = 9, 10, 17, 20
-_PLACES = {
-    "name": 0, "sex": 1, "birth_date": 2, "ethnic_group": 3, "native_place": 4, "party_joining": 5, "health": 6, "birth_place": 7, "work_start": 8,
-    "professional_title": 11, "major": 16, "resume": 17, "awards": 18, "assessments": 19, "current_post": 25, "proposed_post": 26, "removed_post": 27,
-    "reasons": 28, "reporting_unit": 29, "age_date": 30, "filled_by": 31, "filled_date": 32,
-}  # fmt: skip
+MAX_BYTES = 4 * 1024 * 1024
+FAMILY_SLOTS = 7
+
+_SEPARATOR = '","'
+_LOOSE_SEPARATOR = re.compile(r'"\s*,\s*"')
+_FILE_EDGE = " \t\r\n\0\x1a\u3000\ufeff"  # 0x1A: the end mark of DOS editors
+_EMPTY_QUOTES = '""'
+_NO_AWARDS, _NO_AWARDS_IN_LRM = "无", "(无)"
+_BRACKETS = str.maketrans("", "", "()（）")
+_EDUCATION_INDEX, _SCHOOL_INDEX, _FAMILY_INDEX = 9, 10, 20
+
 _BY_ATTRIBUTE = {spec.attribute: spec for spec in FIELDS}
-_EDUCATION = ("full_time_education", "full_time_degree", "in_service_education", "in_service_degree")
-_SCHOOLS = ("full_time_school", "full_time_degree_school", "in_service_school", "in_service_degree_school")
-_DATE = re.compile(r"^\s*(\d{4}\D{0,2}\d{0,2}\D{0,2}\d{0,2}\D?)?\s*$")
+_PLACES = {
+    0: "name",
+    1: "sex",
+    2: "birth_date",
+    3: "ethnic_group",
+    4: "native_place",
+    5: "party_joining",
+    6: "health",
+    7: "birth_place",
+    8: "work_start",
+    11: "professional_title",
+    16: "major",
+    17: "resume",
+    18: "awards",
+    19: "assessments",
+    25: "current_post",
+    26: "proposed_post",
+    27: "removed_post",
+    28: "reasons",
+    29: "reporting_unit",
+    30: "age_date",
+    31: "filled_by",
+    32: "filled_date",
+}
+_EDUCATION_PLACES = {
+    _EDUCATION_INDEX: (
+        ("full_time_education", "full_time_degree"),
+        ("in_service_education", "in_service_degree"),
+    ),
+    _SCHOOL_INDEX: (
+        ("full_time_school", "full_time_degree_school"),
+        ("in_service_school", "in_service_degree_school"),
+    ),
+}
+_NOT_HELD = ("id_number", "version")
 
 
-def read_lrm(content: bytes, file: str, photo: bytes | None = None, max_bytes: int = MAX_BYTES) -> AppointmentForm:
-    """Read one `.lrm` file (读取 lrm) and, if given, the photo beside it.
+def read_lrm(
+    content: bytes, file: str, photo: bytes | None = None, max_bytes: int = MAX_BYTES
+) -> AppointmentForm:
+    """Read one `.lrm` file (读取 lrm) with the bytes of the `.pic` beside it; `file` is its name in messages.
 
-    Raises FormatError when it is too large or has nothing of the 33 quoted fields.
+    Raises FormatError when it is too large, or not 33 quoted fields and not to be mended into them.
     """
     if len(content) > max_bytes:
         raise FormatError(f"{file}：文件 {len(content)} 字节，超过上限 {max_bytes} 字节")
-    issues: list[Issue] = []
-    text, encoding, lossless = decode(content)
-    if not lossless:
-        issues.append(Issue(file, "", "encoding.damaged", f"按 {encoding} 读取，有无法识别的字节，请核对文字"))
-    parts = _parts(text.strip("\ufeff \r\n\t\x1a"), file, issues)
-    form = AppointmentForm(issues=issues)
-    for attribute, at in _PLACES.items():
-        raw = "" if parts[at].strip() == '""' else parts[at]
-        if attribute == "awards" and raw.strip() in ("(无)", "（无）"):
-            raw = ""
-        setattr(form, attribute, read_field(_BY_ATTRIBUTE[attribute], raw, file, issues))
-    for attributes, at in ((_EDUCATION, _EDUCATION_AT), (_SCHOOLS, _SCHOOL_AT)):
-        for attribute, raw in zip(attributes, _four(parts[at]), strict=True):
-            setattr(form, attribute, read_field(_BY_ATTRIBUTE[attribute], raw, file, issues))
-    form.family = _family(parts, file, issues)
-    if photo:
-        form.photo = read_photo(photo, file, issues)
+    form = AppointmentForm()
+    text, encoding, sound = decode(content)
+    if not sound:
+        message = f"有不合 {encoding} 编码的字节，已以“\ufffd”代替"
+        form.issues.append(Issue(file, "文件", "encoding.damaged", message, severity="error"))
+    fields = _split(text, file, form.issues)
+    for index, attribute in _PLACES.items():
+        setattr(form, attribute, _value(_BY_ATTRIBUTE[attribute], fields[index], file, form.issues))
+    if form.awards == _NO_AWARDS_IN_LRM:
+        form.awards = _NO_AWARDS
+    for index, halves in _EDUCATION_PLACES.items():
+        _take_education(form, fields[index], halves, file)
+    form.family = _read_family(fields[_FAMILY_INDEX : _FAMILY_INDEX + 5], file, form.issues)
+    for index in range(12, 16):
+        if fields[index].strip():
+            message = f"第 {index + 1} 个字段应为空，未采用"
+            form.issues.append(
+                Issue(file, "文件", "lrm.unknown_field", message, fields[index], severity="error")
+            )
+    form.photo = read_photo(photo, file, form.issues) if photo else None
     return form
 
 
-def _parts(text: str, file: str, issues: list[Issue]) -> list[str]:
-    if not text.startswith('"') or '","' not in text:
-        raise FormatError(f"{file}：不是 lrm 文件，应是 33 个带引号、以逗号分隔的字段")
-    body = text[1:-1] if text.endswith('"') else text[1:]
-    if not text.endswith('"'):
-        issues.append(Issue(file, "", "lrm.truncated", "文件末尾没有引号，可能不完整"))
-    parts = body.split('","')
+def _split(text: str, file: str, issues: list[Issue]) -> list[str]:
+    record = text.strip(_FILE_EDGE)
+    if len(record) < 2 or not record.startswith('"') or not record.endswith('"'):
+        raise FormatError(
+            f"{file}：不是任免审批表 lrm 文件，应为 {FIELD_COUNT} 个以英文双引号括起、逗号分隔的字段"
+        )
+    parts = record[1:-1].split(_SEPARATOR)
+    if len(parts) < FIELD_COUNT:
+        parts = _LOOSE_SEPARATOR.split(record[1:-1])
     if len(parts) == FIELD_COUNT:
         return parts
-    if len(parts) < FIELD_COUNT:
-        raise FormatError(f"{file}：只有 {len(parts)} 个字段，应有 {FIELD_COUNT} 个")
-    return _rejoined(parts, file, issues)
+    if not FIELD_COUNT < len(parts) <= FIELD_COUNT + MOST_EXTRA_PARTS:
+        raise FormatError(f"{file}：有 {len(parts)} 个字段，应为 {FIELD_COUNT} 个，文件可能不完整")
+    message = f"有 {len(parts)} 个字段，应为 {FIELD_COUNT} 个：内容中有英文引号，已按日期等字段的位置重新拼接，请核对"
+    issues.append(Issue(file, "文件", "lrm.fields_rejoined", message))
+    return [_SEPARATOR.join(group) for group in regroup(parts, FIELD_COUNT, field_cost)]
 
 
-def _rejoined(parts: list[str], file: str, issues: list[Issue]) -> list[str]:
-    """A quote inside a value made too many fields: they are put together where the dates fit again."""
-    extra = len(parts) - FIELD_COUNT
-    for at in (_RESUME_AT, 16, 18, 28, 25, 4, 7):
-        joined = [*parts[:at], '","'.join(parts[at : at + extra + 1]), *parts[at + extra + 1 :]]
-        if all(_DATE.match(joined[place].strip('"')) for place in (2, 8, 30, 32)):
-            issues.append(Issue(file, "", "lrm.rejoined", f"文件有 {len(parts)} 个字段，多出的 {extra} 个并入第 {at} 项，请核对"))
-            return joined
-    raise FormatError(f"{file}：有 {len(parts)} 个字段，应有 {FIELD_COUNT} 个，无法判断引号在哪一项里")
+def _value(spec: FormField, raw: str, file: str, issues: list[Issue]) -> str:
+    return "" if raw.strip() == _EMPTY_QUOTES else read_field(spec, raw, file, issues)
 
 
-def _four(text: str) -> list[str]:
-    halves = (text.split("@") + [""])[:2]
-    return [piece for half in halves for piece in (half.split("#") + ["", ""])[:2]]
+def _take_education(form: AppointmentForm, raw: str, halves: tuple[tuple[str, str], ...], file: str) -> None:
+    """`全日制学历#学位@在职学历#学位`: a mark too many stays in the last value it could belong to."""
+    kinds = raw.split("@", 1)
+    parts = [part for kind in kinds for part in (kind.split("#", 1) + [""])[:2]]
+    if any("#" in part or "@" in part for part in parts):
+        label = _BY_ATTRIBUTE[halves[0][0]].label
+        form.issues.append(
+            Issue(file, label, "lrm.education_marks", "学历字段中的“#”“@”多于应有，请核对", raw)
+        )
+    for attribute, part in zip((name for half in halves for name in half), parts, strict=False):
+        setattr(form, attribute, _value(_BY_ATTRIBUTE[attribute], part, file, form.issues))
 
 
-def _family(parts: list[str], file: str, issues: list[Issue]) -> list[FamilyMember]:
-    columns = [parts[_FAMILY_AT + offset].split("@") for offset in range(5)]
-    wanted = len(columns[0])
-    if len(columns[4]) > wanted:
-        columns[4] = _shifted(columns[4], columns[0], columns[1])
-        issues.append(Issue(file, "家庭成员工作单位及职务", "lrm.family_shifted", "单位职务中原有逗号，已按称谓的个数并回，请核对", parts[_FAMILY_AT + 4]))
-    members = []
-    for slot in range(max(len(column) for column in columns)):
-        values = [column[slot] if slot < len(column) else "" for column in columns]
-        read = [read_field(spec, raw, file, issues) if raw.strip() else "" for spec, raw in zip(FAMILY_FIELDS, values, strict=True)]
-        member = FamilyMember(*read)
-        if not member.blank:
-            members.append(member)
-    return members
+def _read_family(raw_lists: list[str], file: str, issues: list[Issue]) -> list[FamilyMember]:
+    """The family from five parallel lists (家庭成员): one slot for each relative in each list, joined by `@`."""
+    lists = [[slot.strip() for slot in raw.split("@")] for raw in raw_lists]
+    relations, names, *_, units = lists
+    if len(units) > len(relations):
+        people = max(_filled(relations), _filled(names))
+        message = (
+            f"单位及职务有 {len(units)} 栏，称谓有 {len(relations)} 栏：可能因逗号而错位，已重新拼接，请核对"
+        )
+        issues.append(Issue(file, FAMILY_LABEL, "family.units_rejoined", message, raw_lists[-1]))
+        lists[-1] = rejoin_units(units, len(relations), people)
+    if len({len(slots) for slots in lists}) > 1:
+        message = "家庭成员各栏的个数不一致，缺少的按空读取，请核对"
+        issues.append(Issue(file, FAMILY_LABEL, "family.lists_differ", message, "；".join(raw_lists)))
+    if _filled(lists[-1]) > max(map(_filled, lists[:-1])):
+        message = "有的单位及职务没有对应的家庭成员，请核对"
+        issues.append(Issue(file, FAMILY_LABEL, "family.unit_without_person", message, raw_lists[-1]))
+    rows = zip_longest(*lists, fillvalue="")
+    members = [
+        FamilyMember(*(_value(spec, raw, file, issues) for spec, raw in zip(FAMILY_FIELDS, row, strict=True)))
+        for row in rows
+    ]
+    return [member for member in members if not member.blank]
 
 
-def _shifted(works: list[str], relations: list[str], names: list[str]) -> list[str]:
-    """As many works as relations again: the surplus pieces go to the first ones, where they came from."""
-    surplus = len(works) - len(relations)
-    first = next((at for at, relation in enumerate(relations) if relation or names[at : at + 1]), 0)
-    return [*works[:first], "，".join(works[first : first + surplus + 1]), *works[first + surplus + 1 :]]
+def _filled(slots: list[str]) -> int:
+    """How many slots there are up to the last that is not empty."""
+    return max((at for at, slot in enumerate(slots, 1) if slot), default=0)
 
 
-def write_lrm(form: AppointmentForm, slots: int = SLOTS) -> tuple[bytes, bytes | None]:
-    """The text file in GB18030 and the photo (写 lrm). Double quotes and `@` inside values become full-width."""
+def write_lrm(form: AppointmentForm) -> tuple[bytes, bytes | None]:
+    """Write one `.lrm` file and its photo (写出 lrm): the text in GB18030, the photo's bytes for the `.pic`.
+
+    Marks the format needs for itself are written as their typographic twins: `"` as “ ”, `@` and `#` full-width.
+    """
     fields = [""] * FIELD_COUNT
-    for attribute, at in _PLACES.items():
-        fields[at] = _safe(getattr(form, attribute))
-    if not fields[_PLACES["awards"]]:
-        fields[_PLACES["awards"]] = "(无)"
-    for attributes, at in ((_EDUCATION, _EDUCATION_AT), (_SCHOOLS, _SCHOOL_AT)):
-        one, two, three, four = (_safe(getattr(form, attribute)).replace("#", "＃").replace("@", "＠") for attribute in attributes)
-        fields[at] = f"{one}#{two}@{three}#{four}"
+    for index, attribute in _PLACES.items():
+        fields[index] = getattr(form, attribute)
+    if form.awards and states_no_awards(form.awards):
+        fields[18] = _NO_AWARDS_IN_LRM
+    fields[5] = form.party_joining.translate(_BRACKETS)
+    for index, halves in _EDUCATION_PLACES.items():
+        fields[index] = "@".join("#".join(_slot(getattr(form, name)) for name in half) for half in halves)
     members = [member for member in form.family if not member.blank]
-    padding = [FamilyMember()] * max(0, slots - len(members))
+    members += [FamilyMember()] * (FAMILY_SLOTS - len(members))
     for offset, spec in enumerate(FAMILY_FIELDS):
-        fields[_FAMILY_AT + offset] = "@".join(_safe(getattr(member, spec.attribute)).replace("@", "＠") for member in (*members, *padding))
-    text = ",".join(f'"{field}"' for field in fields)
-    return text.encode("gb18030"), form.photo
+        fields[_FAMILY_INDEX + offset] = "@".join(
+            _slot(getattr(member, spec.attribute)) for member in members
+        )
+    record = _SEPARATOR.join(_curly(legal(value)).replace("\n", "\r\n") for value in fields)
+    return f'"{record}"'.encode("gb18030"), form.photo
 
 
-def _safe(value: str) -> str:
-    return value.replace('"', "”").replace("\r\n", "\n").replace("\n", "\r\n")
+_FULL_WIDTH = str.maketrans("@#", "＠＃")
 
 
-def without_id(form: AppointmentForm) -> AppointmentForm:
-    """The form as `.lrm` can hold it: no identity number, no foreign elements."""
-    return replace(form, id_number="", unknown=())
+def _slot(value: str) -> str:
+    return value.translate(_FULL_WIDTH)
 
 
-__all__ = ["FormField", "read_lrm", "without_id", "write_lrm"]
+def _curly(value: str) -> str:
+    """Straight quotes as opening and closing ones in turn."""
+    first, *rest = value.split('"')
+    return first + "".join(("”" if at % 2 else "“") + part for at, part in enumerate(rest))
+
+
+def lrm_losses(form: AppointmentForm, file: str) -> list[Issue]:
+    """What `write_lrm` would drop or spell otherwise (lrm 不能保存的内容), to be told before it is written."""
+    issues = [
+        Issue(
+            file,
+            _BY_ATTRIBUTE[name].label,
+            "lrm.not_held",
+            "lrm 格式没有这一项，不会写出",
+            getattr(form, name),
+        )
+        for name in _NOT_HELD
+        if getattr(form, name)
+    ]
+    issues += [
+        Issue(file, "文件", "lrm.not_held", "lrm 格式没有未知元素，不会写出", text) for text in form.unknown
+    ]
+    texts = [
+        (spec.label, getattr(form, spec.attribute)) for spec in FIELDS if spec.attribute not in _NOT_HELD
+    ]
+    texts += [
+        (spec.label, getattr(member, spec.attribute)) for member in form.family for spec in FAMILY_FIELDS
+    ]
+    slotted = {
+        _BY_ATTRIBUTE[name].label for halves in _EDUCATION_PLACES.values() for half in halves for name in half
+    }
+    slotted |= {spec.label for spec in FAMILY_FIELDS}
+    for label, text in texts:
+        if '"' in text or (label in slotted and _slot(text) != text):
+            message = f"{label}中的英文引号、“@”或“#”在 lrm 中改写为全角"
+            issues.append(Issue(file, label, "lrm.mark_replaced", message, text))
+    return issues

@@ -136,6 +136,10 @@ def _keep_legal(reference: re.Match[bytes]) -> bytes:
     return reference[0] if 0 < code < 0x110000 and legal(chr(code)) else b""
 
 
+def _line(element: etree._Element) -> int:
+    return int(str(element.sourceline or 0))
+
+
 def _local(element: etree._Element) -> str:
     return etree.QName(element).localname if isinstance(element.tag, str) else ""
 
@@ -160,32 +164,42 @@ class _Reading:
             else:
                 self.foreign.append((position, element))
         if root.text and root.text.strip():
-            self.report(ROOT, "element.stray_text", "根元素中有不属于任何表项的文字，未采用", root.text.strip(), "error")
+            self.report(
+                ROOT,
+                "element.stray_text",
+                "根元素中有不属于任何表项的文字，未采用",
+                root.text.strip(),
+                "error",
+            )
         if self.foreign:
             self.take_foreign(xml)
 
-    def report(self, label: str, code: str, message: str, raw: str = "", severity: str = "warning", line: int = 0) -> None:
+    def report(
+        self, label: str, code: str, message: str, raw: str = "", severity: str = "warning", line: int = 0
+    ) -> None:
         self.form.issues.append(Issue(self.file, label, code, message, raw, None, severity, line))
 
     def take_field(self, spec: FormField, element: etree._Element) -> None:
-        value = read_field(spec, self.text_of(spec.label, element), self.file, self.form.issues, element.sourceline or 0)
+        value = read_field(
+            spec, self.text_of(spec.label, element), self.file, self.form.issues, _line(element)
+        )
         self.check_tail(element)
         held = getattr(self.form, spec.attribute)
         if value and held and value != held:
             message = f"{spec.label}重复出现，后一个未采用"
-            self.report(spec.label, "element.repeated", message, value, "error", element.sourceline or 0)
+            self.report(spec.label, "element.repeated", message, value, "error", _line(element))
         elif value:
             setattr(self.form, spec.attribute, value)
 
     def text_of(self, label: str, element: etree._Element) -> str:
         if not len(element):
             return element.text or ""
-        self.report(label, "element.nested", f"{label}中有下级元素，只取其文字", line=element.sourceline or 0)
+        self.report(label, "element.nested", f"{label}中有下级元素，只取其文字", line=_line(element))
         return "".join(map(str, element.itertext()))
 
     def check_tail(self, element: etree._Element) -> None:
         if element.tail and (stray := element.tail.strip()):
-            self.report(ROOT, "element.stray_text", "元素之间有文字，未采用", stray, "error", element.sourceline or 0)
+            self.report(ROOT, "element.stray_text", "元素之间有文字，未采用", stray, "error", _line(element))
 
     def take_family(self, family: etree._Element) -> None:
         self.check_tail(family)
@@ -194,13 +208,21 @@ class _Reading:
         self.seen.add(FAMILY_ELEMENT)
         for text in (family.text, *(item.tail for item in family)):
             if text and text.strip():
-                self.report(FAMILY_LABEL, "element.stray_text", "家庭成员中有多余文字，未采用", text.strip(), "error")
+                self.report(
+                    FAMILY_LABEL, "element.stray_text", "家庭成员中有多余文字，未采用", text.strip(), "error"
+                )
         for item in family:
             if _local(item) == MEMBER_ELEMENT:
                 self.take_member(item)
             else:
                 raw = str(etree.tostring(item, encoding="unicode", with_tail=False))
-                self.report(FAMILY_LABEL, "family.unknown_element", f"家庭成员中有未知元素 {_local(item)}，未采用", raw, "error")
+                self.report(
+                    FAMILY_LABEL,
+                    "family.unknown_element",
+                    f"家庭成员中有未知元素 {_local(item)}，未采用",
+                    raw,
+                    "error",
+                )
 
     def take_member(self, item: etree._Element) -> None:
         values: dict[str, str] = {}
@@ -210,9 +232,9 @@ class _Reading:
             if spec is None or spec.attribute in values:
                 if raw.strip():
                     message = f"家庭成员的 {_local(element)} 未知或重复，未采用"
-                    self.report(FAMILY_LABEL, "family.unknown_element", message, raw, "error", element.sourceline or 0)
+                    self.report(FAMILY_LABEL, "family.unknown_element", message, raw, "error", _line(element))
                 continue
-            values[spec.attribute] = read_field(spec, raw, self.file, self.form.issues, element.sourceline or 0)
+            values[spec.attribute] = read_field(spec, raw, self.file, self.form.issues, _line(element))
         member = FamilyMember(**values)
         if not member.blank:
             self.form.family.append(member)
@@ -244,10 +266,14 @@ class _Reading:
         kept = []
         for position, element in self.foreign:
             text = typed[position]
-            kept.append(text if _stands_alone(text) else str(etree.tostring(element, encoding="unicode", with_tail=False)))
+            kept.append(
+                text
+                if _stands_alone(text)
+                else str(etree.tostring(element, encoding="unicode", with_tail=False))
+            )
             self.check_tail(element)
             message = f"未知元素 {_local(element)}，原样保留"
-            self.report(_local(element), "element.unknown", message, text[:200], "note", element.sourceline or 0)
+            self.report(_local(element), "element.unknown", message, text[:200], "note", _line(element))
         self.form.unknown = tuple(kept)
 
 
@@ -308,7 +334,9 @@ def _family_lines(form: AppointmentForm) -> list[str]:
     lines = [f"  <{FAMILY_ELEMENT}>"]
     for member in members:
         lines.append(f"    <{MEMBER_ELEMENT}>")
-        lines += [f"      {_element(spec.element, getattr(member, spec.attribute))}" for spec in FAMILY_FIELDS]
+        lines += [
+            f"      {_element(spec.element, getattr(member, spec.attribute))}" for spec in FAMILY_FIELDS
+        ]
         lines.append(f"    </{MEMBER_ELEMENT}>")
     return [*lines, f"  </{FAMILY_ELEMENT}>"]
 

@@ -75,14 +75,18 @@ def decode(content: bytes) -> tuple[str, str, bool]:
 
 def _leniently(content: bytes, encoding: str) -> tuple[str, str, bool]:
     text = _strictly(content, encoding)
-    return (text, encoding, True) if text is not None else (content.decode(encoding, "replace"), encoding, False)
+    return (
+        (text, encoding, True) if text is not None else (content.decode(encoding, "replace"), encoding, False)
+    )
 
 
 def _likelier(content: bytes) -> str:
     """UTF-8 only for a file that is UTF-8 but for a few cut characters; else GB18030."""
     if _strictly(content, "gb18030") is not None:
         return "gb18030"
-    losses = {encoding: content.decode(encoding, "replace").count("\ufffd") for encoding in ("gb18030", "utf-8")}
+    losses = {
+        encoding: content.decode(encoding, "replace").count("\ufffd") for encoding in ("gb18030", "utf-8")
+    }
     return min(losses, key=lambda encoding: losses[encoding])
 
 

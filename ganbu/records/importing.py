@@ -50,14 +50,20 @@ class ImportReport:
             writer.writerows(issue.as_row() for issue in self.issues)
 
 
-def import_paths(paths: Iterable[Path], into: Path, dry_run: bool = False, progress: Callable[[str], None] | None = None) -> ImportReport:
+def import_paths(
+    paths: Iterable[Path], into: Path, dry_run: bool = False, progress: Callable[[str], None] | None = None
+) -> ImportReport:
     """Import lrmx, lrm, zips and folders of them, or a records folder, into the records folder `into`.
 
     Nothing is written when `dry_run`, or when anything fails: the new tables are written aside and then put in place
     together, and the old ones are kept for `undo_import`. Raises FormatError and RecordsError.
     """
     existing = Records.open(into) if _has_records(into) else Records()
-    held = {name: {str(row[register.id_field]): row for row in existing.rows(name)} for name, register in existing.vocabulary.registers.items() if name in existing.tables}
+    held = {
+        name: {str(row[register.id_field]): row for row in existing.rows(name)}
+        for name, register in existing.vocabulary.registers.items()
+        if name in existing.tables
+    }
     report = ImportReport(batch=_next_batch(into))
     for path in paths:
         if path.is_dir() and not any(f.suffix.lower() in FORMS for f in path.rglob("*")):
@@ -98,20 +104,29 @@ def _merge_folder(records: Records, held: dict[str, dict[str, Any]], report: Imp
                 table[key] = {**table.get(key, {}), **row}
 
 
-def _find_units(appointments: list[dict[str, Any]], held: dict[str, dict[str, Any]], file: str, report: ImportReport) -> None:
+def _find_units(
+    appointments: list[dict[str, Any]], held: dict[str, dict[str, Any]], file: str, report: ImportReport
+) -> None:
     """The unit a post text begins with; the longest known name wins, and an unknown one is reported, not invented."""
-    names = sorted(((str(row.get("name") or ""), key) for key, row in held.get("unit", {}).items() if row.get("name")), key=lambda item: -len(item[0]))
+    names = sorted(
+        ((str(row.get("name") or ""), key) for key, row in held.get("unit", {}).items() if row.get("name")),
+        key=lambda item: -len(item[0]),
+    )
     for row in appointments:
         text = str(row.pop("unit", ""))
         found = next(((name, key) for name, key in names if text.startswith(name)), None)
         if found is None:
-            report.issues.append(Issue(file, "简历", "unit.unknown", "职务中的单位不在机构表中，机构留空", text))
+            report.issues.append(
+                Issue(file, "简历", "unit.unknown", "职务中的单位不在机构表中，机构留空", text)
+            )
             continue
         row["unit"] = found[1]
         row["title"] = text[len(found[0]) :] or text
 
 
-def _merge_person(rows: dict[str, list[dict[str, Any]]], held: dict[str, dict[str, Any]], report: ImportReport, file: str) -> None:
+def _merge_person(
+    rows: dict[str, list[dict[str, Any]]], held: dict[str, dict[str, Any]], report: ImportReport, file: str
+) -> None:
     person = rows["person"][0]
     people = held.setdefault("person", {})
     same = _same_person(person, people)
@@ -138,7 +153,10 @@ def _merge_person(rows: dict[str, list[dict[str, Any]]], held: dict[str, dict[st
             # The record already tells this part, with more than a form can hold: the form does not overwrite it.
             continue
         for item in items:
-            if _content(item, identity) not in known and not (name == "assessment" and any(str(r.get("person")) == key and r.get("year") == item["year"] for r in table.values())):
+            if _content(item, identity) not in known and not (
+                name == "assessment"
+                and any(str(r.get("person")) == key and r.get("year") == item["year"] for r in table.values())
+            ):
                 table[str(item[identity])] = item
                 report.rows[name] += 1
 
@@ -148,13 +166,15 @@ def _changed(before: dict[str, Any], after: dict[str, Any], report: ImportReport
     for name, value in after.items():
         old = before.get(name)
         if name == "resume" or old is None or str(old) == str(value):
-            changed = changed or old is None and name != "resume"
+            changed = changed or (old is None and name != "resume")
             continue
         if name in ("birth_date", "work_start", "party_date") and str(old).startswith(str(value)):
             after[name] = old  # the record knows the day, the form only the month
             continue
         changed = True
-        report.issues.append(Issue(file, name, "person.changed", f"与原记录不同：原为“{old}”", str(old), str(value)))
+        report.issues.append(
+            Issue(file, name, "person.changed", f"与原记录不同：原为“{old}”", str(old), str(value))
+        )
     return changed
 
 
@@ -165,7 +185,9 @@ def _same_person(person: dict[str, Any], people: dict[str, Any]) -> str:
     fits = [
         key
         for key, row in people.items()
-        if row.get("name") == person.get("name") and row.get("birth_date") is not None and str(row["birth_date"])[:7] == str(person.get("birth_date"))[:7]
+        if row.get("name") == person.get("name")
+        and row.get("birth_date") is not None
+        and str(row["birth_date"])[:7] == str(person.get("birth_date"))[:7]
     ]
     return fits[0] if len(fits) == 1 else ""
 
@@ -174,12 +196,17 @@ def _rekey(rows: dict[str, list[dict[str, Any]]], old: str, new: str) -> None:
     for items in rows.values():
         for item in items:
             for name, value in item.items():
-                if isinstance(value, str) and (name == "person" and value == old or name.endswith("_id") and value.startswith(f"{old}-")):
+                if isinstance(value, str) and (
+                    (name == "person" and value == old)
+                    or (name.endswith("_id") and value.startswith(f"{old}-"))
+                ):
                     item[name] = new if value == old else new + value[len(old) :]
 
 
 def _content(row: dict[str, Any], identity: str) -> str:
-    return json.dumps({k: str(v) for k, v in sorted(row.items()) if k != identity and k not in SKIPPED}, ensure_ascii=False)
+    return json.dumps(
+        {k: str(v) for k, v in sorted(row.items()) if k != identity and k not in SKIPPED}, ensure_ascii=False
+    )
 
 
 # -- batches ---------------------------------------------------------------------------------------------------
@@ -210,7 +237,13 @@ def _put_in_place(records: Records, into: Path, report: ImportReport) -> None:
         raise
     fresh.rmdir()
     report.write(log / "report.csv")
-    summary = {"batch": report.batch, "files": report.files, "new": report.new, "changed": report.changed, "rows": dict(report.rows)}
+    summary = {
+        "batch": report.batch,
+        "files": report.files,
+        "new": report.new,
+        "changed": report.changed,
+        "rows": dict(report.rows),
+    }
     (log / "batch.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 

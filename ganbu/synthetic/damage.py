@@ -48,10 +48,16 @@ def write_lrmx_folder(district: dict[str, list[Row]], folder: Path, count: int, 
     for name in ("appointment", "education", "assessment", "award", "family"):
         for row in district[name]:
             if row["person"] in wanted:
-                dated = {k: PartialDate.parse(v) if k.endswith("_date") or k == "date" and v else v for k, v in row.items() if v is not None}
+                dated = {
+                    k: PartialDate.parse(v) if k.endswith("_date") or (k == "date" and v) else v
+                    for k, v in row.items()
+                    if v is not None
+                }
                 grouped.setdefault(row["person"], {}).setdefault(name, []).append(dated)
     for at, person in enumerate(people):
-        form = rows_to_form({k: v for k, v in person.items() if v is not None}, grouped.get(person["person_id"], {}), units)
+        form = rows_to_form(
+            {k: v for k, v in person.items() if v is not None}, grouped.get(person["person_id"], {}), units
+        )
         if random.random() < 0.5:
             form.resume = damage_resume(form.resume, random)
         if at % 40 == 39:

@@ -17,7 +17,9 @@ from ganbu.synthetic.units import Row, lay_out
 DEFAULT_SEED, DEFAULT_DAY = 2026, date(2026, 6, 30)
 
 
-def build_district(people: int = 1200, seed: int = DEFAULT_SEED, as_of: date = DEFAULT_DAY) -> dict[str, list[Row]]:
+def build_district(
+    people: int = 1200, seed: int = DEFAULT_SEED, as_of: date = DEFAULT_DAY
+) -> dict[str, list[Row]]:
     """Rows by register for a district of `people` cadres; the same arguments give the same rows.
 
     Raises MisuseError when there is nobody.
@@ -52,4 +54,12 @@ def _soil(random: Random, district: dict[str, list[Row]], as_of: date) -> None:
     district["education"] = [row for row in district["education"] if random.random() > 0.01]
     future = (as_of + timedelta(days=45)).isoformat()
     for person in district["person"][:: max(1, len(district["person"]) // 5)]:
-        district["award"].append({"award_id": f"award-f{person['person_id']}", "person": person["person_id"], "name": "嘉奖", "level": "县级", "date": future})
+        district["award"].append(
+            {
+                "award_id": f"award-f{person['person_id']}",
+                "person": person["person_id"],
+                "name": "嘉奖",
+                "level": "县级",
+                "date": future,
+            }
+        )

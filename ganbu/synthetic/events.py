@@ -28,7 +28,9 @@ class Recorder:
         """Add a row; dates become text."""
         key = f"{register}-{len(self.rows[register]) + 1}"
         row = {f"{register}_id": key}
-        row.update({k: v.isoformat() if isinstance(v, date) else v for k, v in values.items() if v is not None})
+        row.update(
+            {k: v.isoformat() if isinstance(v, date) else v for k, v in values.items() if v is not None}
+        )
         self.rows[register].append(row)
         return key
 
@@ -36,7 +38,11 @@ class Recorder:
 def events(random: Random, base: dict[str, list[Row]], as_of: date) -> dict[str, list[Row]]:
     """Everything that is not a career, for everybody."""
     record = Recorder()
-    unit_of = {row["person"]: row["unit"] for row in base["appointment"] if row.get("main") and not row.get("end_date")}
+    unit_of = {
+        row["person"]: row["unit"]
+        for row in base["appointment"]
+        if row.get("main") and not row.get("end_date")
+    }
     leader = {row["person"] for row in base["appointment"] if row.get("leading") and not row.get("end_date")}
     _units(random, record, base, as_of)
     keys = [row["person_id"] for row in base["person"]]
@@ -70,11 +76,35 @@ def _units(random: Random, record: Recorder, base: dict[str, list[Row]], as_of: 
             day = add_months(as_of, -back)
             if random.random() < 0.93:
                 zero = random.random() < 0.5
-                record.add("unit_record", unit=unit, date=date(day.year, day.month, 25), kind="监督信息", period=month(day), count="0" if zero else str(random.randint(1, 6)), zero=zero)
-        record.add("metric", unit=unit, date=date(as_of.year - 1, 12, 31), year=as_of.year - 1, name="任务完成率", value=f"{random.uniform(78, 100):.2f}", target="95")
+                record.add(
+                    "unit_record",
+                    unit=unit,
+                    date=date(day.year, day.month, 25),
+                    kind="监督信息",
+                    period=month(day),
+                    count="0" if zero else str(random.randint(1, 6)),
+                    zero=zero,
+                )
+        record.add(
+            "metric",
+            unit=unit,
+            date=date(as_of.year - 1, 12, 31),
+            year=as_of.year - 1,
+            name="任务完成率",
+            value=f"{random.uniform(78, 100):.2f}",
+            target="95",
+        )
     for at in range(12):
         start = a_day(random, add_months(as_of, -30), add_months(as_of, -3))
-        record.add("project", name=f"重点项目{at + 1}", kind=random.choice(["招商引资", "重点项目", "社会治理"]), unit=random.choice(units), level="县级", start_date=start, planned_end=add_months(start, 24))
+        record.add(
+            "project",
+            name=f"重点项目{at + 1}",
+            kind=random.choice(["招商引资", "重点项目", "社会治理"]),
+            unit=random.choice(units),
+            level="县级",
+            start_date=start,
+            planned_end=add_months(start, 24),
+        )
 
 
 def _grades(random: Random, record: Recorder, key: str, unit: str | None, work: date, as_of: date) -> None:
@@ -94,11 +124,28 @@ def _grades(random: Random, record: Recorder, key: str, unit: str | None, work: 
 
 def _marks(random: Random, record: Recorder, key: str, work: date, as_of: date) -> None:
     if random.random() < 0.2:
-        record.add("award", person=key, name=random.choice(["三等功", "嘉奖", "先进工作者"]), level=random.choice(["县级", "市级", "省级"]), body="县委县政府", date=a_day(random, work, as_of))
+        record.add(
+            "award",
+            person=key,
+            name=random.choice(["三等功", "嘉奖", "先进工作者"]),
+            level=random.choice(["县级", "市级", "省级"]),
+            body="县委县政府",
+            date=a_day(random, work, as_of),
+        )
     if random.random() < 0.035:
-        kind = random.choices(["诫勉", "党内警告", "政务警告", "政务记过", "党内严重警告", "批评教育"], [5, 4, 3, 2, 1, 4])[0]
+        kind = random.choices(
+            ["诫勉", "党内警告", "政务警告", "政务记过", "党内严重警告", "批评教育"], [5, 4, 3, 2, 1, 4]
+        )[0]
         day = a_day(random, add_months(as_of, -60), as_of)
-        branch = "党纪处分" if kind.startswith("党内") else "政务处分" if kind.startswith("政务") else "诫勉" if kind == "诫勉" else "其他"
+        branch = (
+            "党纪处分"
+            if kind.startswith("党内")
+            else "政务处分"
+            if kind.startswith("政务")
+            else "诫勉"
+            if kind == "诫勉"
+            else "其他"
+        )
         record.add("sanction", person=key, kind=kind, branch=branch, date=day, months={"诫勉": 6, "党内警告": 12, "党内严重警告": 18, "政务警告": 6, "政务记过": 12}.get(kind),
                    reason="虚构事由", recorded_at=f"{(day + timedelta(days=10)).isoformat()}T10:00:00")  # fmt: skip
     for _ in range(random.choices([0, 1, 2], [7, 2, 1])[0]):
@@ -106,7 +153,14 @@ def _marks(random: Random, record: Recorder, key: str, work: date, as_of: date) 
         record.add("deed", person=key, date=a_day(random, add_months(as_of, -24), as_of), direction="正面" if good else "负面", item=random.choice(["急难险重", "群众表扬"] if good else ["督办通知", "迟报"]),
                    field="全程积分", points=str(random.choice([1, 2]) if good else -random.choice([1, 2, 3])), evidence=random.choice(["已核实", "已核实", "核实中"]), source="监督科")  # fmt: skip
     if random.random() < 0.02:
-        record.add("warning", person=key, date=a_day(random, add_months(as_of, -18), as_of), level=random.choice(["黄牌", "红牌"]), scheme="红黄牌", ground="组内排名靠后")
+        record.add(
+            "warning",
+            person=key,
+            date=a_day(random, add_months(as_of, -18), as_of),
+            level=random.choice(["黄牌", "红牌"]),
+            scheme="红黄牌",
+            ground="组内排名靠后",
+        )
 
 
 def _training(random: Random, record: Recorder, key: str, leader: bool, as_of: date) -> None:
@@ -120,16 +174,38 @@ def _training(random: Random, record: Recorder, key: str, leader: bool, as_of: d
                        start_date=end - timedelta(days=days - 1), end_date=end, hours=str(days * 7.5), days=str(days), full_time=random.random() < 0.6, passed=True)  # fmt: skip
 
 
-def _service(random: Random, record: Recorder, key: str, unit: str | None, leader: bool, work: date, keys: list[str], base: dict[str, list[Row]], as_of: date) -> None:
+def _service(
+    random: Random,
+    record: Recorder,
+    key: str,
+    unit: str | None,
+    leader: bool,
+    work: date,
+    keys: list[str],
+    base: dict[str, list[Row]],
+    as_of: date,
+) -> None:
     if random.random() < 0.12:
         start = a_day(random, max(work, add_months(as_of, -48)), add_months(as_of, -2))
         planned = add_months(start, random.choice([6, 12, 24]))
         record.add("secondment", person=key, kind=random.choice(["上挂", "下挂", "驻村第一书记", "一线锻炼", "信访锻炼"]), host=random.choice(base["unit"][1:])["unit_id"], sending=unit, start_date=start,
                    end_date=planned if planned <= as_of else None, planned_end=planned, result=random.choice(["合格", "优秀"]) if planned <= as_of else None)  # fmt: skip
     if record.rows["project"] and random.random() < 0.06:
-        record.add("assignment", person=key, project=random.choice(record.rows["project"])["project_id"], role="成员", start_date=a_day(random, add_months(as_of, -20), as_of))
+        record.add(
+            "assignment",
+            person=key,
+            project=random.choice(record.rows["project"])["project_id"],
+            role="成员",
+            start_date=a_day(random, add_months(as_of, -20), as_of),
+        )
     if random.random() < 0.5:
-        record.add("talk", person=key, date=a_day(random, add_months(as_of, -14), as_of), kind=random.choice(["谈心", "任职谈话", "提醒谈话"]), talker_role="分管领导")
+        record.add(
+            "talk",
+            person=key,
+            date=a_day(random, add_months(as_of, -14), as_of),
+            kind=random.choice(["谈心", "任职谈话", "提醒谈话"]),
+            talker_role="分管领导",
+        )
     if leader:
         day = date(as_of.year, 1, 20)
         valid = random.randint(60, 90)
@@ -137,33 +213,129 @@ def _service(random: Random, record: Recorder, key: str, unit: str | None, leade
         competent = random.randint(0, valid - excellent)
         rest = valid - excellent - competent
         basic = random.randint(0, rest)
-        record.add("ballot_result", person=key, date=day, year=as_of.year - 1, kind="年度测评", due=100, present=95, issued=95, returned=93, valid=valid, excellent=excellent, competent=competent, basic=basic, incompetent=rest - basic)
-        record.add("report_check", person=key, date=a_day(random, add_months(as_of, -30), as_of), kind="随机抽查", result=random.choices(["一致", "漏报"], [95, 5])[0], closed=True)
+        record.add(
+            "ballot_result",
+            person=key,
+            date=day,
+            year=as_of.year - 1,
+            kind="年度测评",
+            due=100,
+            present=95,
+            issued=95,
+            returned=93,
+            valid=valid,
+            excellent=excellent,
+            competent=competent,
+            basic=basic,
+            incompetent=rest - basic,
+        )
+        record.add(
+            "report_check",
+            person=key,
+            date=a_day(random, add_months(as_of, -30), as_of),
+            kind="随机抽查",
+            result=random.choices(["一致", "漏报"], [95, 5])[0],
+            closed=True,
+        )
         for kind in ("单位考绩", "区级领导考评", "年终考核组考评", "组织日常考评", "单位主要领导考评"):
             if random.random() < 0.97:
-                record.add("other_assessment", person=key, kind=kind, date=date(as_of.year - 1, 12, 20), period=str(as_of.year - 1), score=f"{random.uniform(80, 96):.1f}")
+                record.add(
+                    "other_assessment",
+                    person=key,
+                    kind=kind,
+                    date=date(as_of.year - 1, 12, 20),
+                    period=str(as_of.year - 1),
+                    score=f"{random.uniform(80, 96):.1f}",
+                )
         if random.random() < 0.5:
-            record.add("work_log", person=key, date=a_day(random, add_months(as_of, -3), as_of), kind="月报告", unit=unit)
+            record.add(
+                "work_log",
+                person=key,
+                date=a_day(random, add_months(as_of, -3), as_of),
+                kind="月报告",
+                unit=unit,
+            )
     if random.random() < 0.1:
-        record.add("pool_member", person=key, pool="优秀年轻干部", tier=random.choice(["正职", "副职"]), source="单位推荐", unit=unit, entered_on=a_day(random, add_months(as_of, -36), as_of))
-        record.add("mentorship", person=key, mentor=random.choice(keys), start_date=a_day(random, add_months(as_of, -12), as_of), kind="帮带")
-        record.add("nomination", person=key, nominator=random.choice(keys), unit=unit, date=a_day(random, add_months(as_of, -24), as_of), round=str(as_of.year - 1), tier="正职", outcome=random.choice(["提拔", "考察未用", "未入围"]), outside=random.random() < 0.4)
+        record.add(
+            "pool_member",
+            person=key,
+            pool="优秀年轻干部",
+            tier=random.choice(["正职", "副职"]),
+            source="单位推荐",
+            unit=unit,
+            entered_on=a_day(random, add_months(as_of, -36), as_of),
+        )
+        record.add(
+            "mentorship",
+            person=key,
+            mentor=random.choice(keys),
+            start_date=a_day(random, add_months(as_of, -12), as_of),
+            kind="帮带",
+        )
+        record.add(
+            "nomination",
+            person=key,
+            nominator=random.choice(keys),
+            unit=unit,
+            date=a_day(random, add_months(as_of, -24), as_of),
+            round=str(as_of.year - 1),
+            tier="正职",
+            outcome=random.choice(["提拔", "考察未用", "未入围"]),
+            outside=random.random() < 0.4,
+        )
     for element in ("年龄", "党龄"):
         if random.random() < 0.9:
-            record.add("file_element", person=key, element=element, result=random.choices(["一致", "存疑"], [97, 3])[0], date=date(2020, 6, 1))
+            record.add(
+                "file_element",
+                person=key,
+                element=element,
+                result=random.choices(["一致", "存疑"], [97, 3])[0],
+                date=date(2020, 6, 1),
+            )
     if random.random() < 0.03:
         start = a_day(random, add_months(as_of, -12), as_of)
-        record.add("leave", person=key, kind="病假", start_date=start, end_date=start + timedelta(days=20), workdays=14)
+        record.add(
+            "leave",
+            person=key,
+            kind="病假",
+            start_date=start,
+            end_date=start + timedelta(days=20),
+            workdays=14,
+        )
 
 
 def _family(random: Random, record: Recorder, person: Row, work: date) -> None:
     birth = date.fromisoformat(person["birth_date"])
     key, male = person["person_id"], person["sex"] == "男"
     if random.random() < 0.88:
-        record.add("family", person=key, relation="妻子" if male else "丈夫", name=person_name(random, "女" if male else "男"), birth_date=month(add_months(birth, random.randint(-36, 36))), political_status="群众", work="某单位职工")
+        record.add(
+            "family",
+            person=key,
+            relation="妻子" if male else "丈夫",
+            name=person_name(random, "女" if male else "男"),
+            birth_date=month(add_months(birth, random.randint(-36, 36))),
+            political_status="群众",
+            work="某单位职工",
+        )
         if work.year - birth.year < 60:
-            record.add("family", person=key, relation=random.choice(["子", "女"]), name=person_name(random, "男"), birth_date=month(add_months(birth, 12 * random.randint(25, 33))), political_status="群众", work="学生")
-    record.add("family", person=key, relation="父亲", name=person["name"][0] + "父", birth_date=month(add_months(birth, -12 * random.randint(22, 32))), political_status="群众", work="退休")
+            record.add(
+                "family",
+                person=key,
+                relation=random.choice(["子", "女"]),
+                name=person_name(random, "男"),
+                birth_date=month(add_months(birth, 12 * random.randint(25, 33))),
+                political_status="群众",
+                work="学生",
+            )
+    record.add(
+        "family",
+        person=key,
+        relation="父亲",
+        name=person["name"][0] + "父",
+        birth_date=month(add_months(birth, -12 * random.randint(22, 32))),
+        political_status="群众",
+        work="退休",
+    )
 
 
 def _relatives(random: Random, record: Recorder, base: dict[str, list[Row]], keys: list[str]) -> None:
@@ -189,6 +361,18 @@ def _selections(random: Random, record: Recorder, base: dict[str, list[Row]], as
     for at in range(max(1, len(leaders) // 40)):
         row = random.choice(leaders)
         day = a_day(random, add_months(as_of, -2), as_of)
-        selection = record.add("selection", name=f"选任事项{at + 1}", unit=row["unit"], date=day, kind="提拔", posts=1, promotions=random.randint(1, 4), candidates=random.randint(1, 4), effective_competition=random.random() < 0.5, due=11, present=random.randint(7, 11))
+        selection = record.add(
+            "selection",
+            name=f"选任事项{at + 1}",
+            unit=row["unit"],
+            date=day,
+            kind="提拔",
+            posts=1,
+            promotions=random.randint(1, 4),
+            candidates=random.randint(1, 4),
+            effective_competition=random.random() < 0.5,
+            due=11,
+            present=random.randint(7, 11),
+        )
         record.add("candidate", name=f"人选{at + 1}", selection=selection, person=row["person"], date=day, target_level="乡科级正职" if row["level"] == "乡科级副职" else "县处级副职", target_kind="正职", target_unit=row["unit"], exceptional=False,
                    meeting_votes=random.randint(20, 60), meeting_valid=70, talk_votes=random.randint(5, 20), talk_total=22, attending=75, basic=random.randint(0, 8), incompetent=random.randint(0, 4), valid=70, evaluation=str(random.randint(78, 97)))  # fmt: skip

@@ -32,7 +32,11 @@ class CodeTable:
     @cached_property
     def _by_text(self) -> dict[str, str]:
         words = {name: name for name in self.values.values()}
-        for group in (self.values, self.aliases, {code: self.values.get(new, new) for code, new in self.old.items()}):
+        for group in (
+            self.values,
+            self.aliases,
+            {code: self.values.get(new, new) for code, new in self.old.items()},
+        ):
             for text, name in group.items():
                 words.setdefault(text, name)
         return words

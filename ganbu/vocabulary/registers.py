@@ -111,7 +111,9 @@ def _field(register: str, name: str, spec: Mapping[str, Any], place: Place | Non
     match = _TYPE.match(text)
     if not match or match[1] not in _KINDS:
         raise PackError(
-            f"登记表 {register} 的字段 {name}：类型“{text}”无效", place, nearest(text, _KINDS) or f"可用：{'、'.join(_KINDS)}"
+            f"登记表 {register} 的字段 {name}：类型“{text}”无效",
+            place,
+            nearest(text, _KINDS) or f"可用：{'、'.join(_KINDS)}",
         )
     kind, inner = match[1], match[2] or ""
     digits, scale = (int(part) for part in inner.split(",")) if kind == "decimal" and inner else (18, 4)

@@ -10,8 +10,24 @@ from ganbu.engine.source import Mapping, place_of
 from ganbu.engine.tree import BOOL, Node, Op, both, choose, number, text
 from ganbu.errors import PackError
 
-_EDGE = re.compile(r"^\s*(>=|<=|>|<|=|≥|≤|不少于|不低于|达到|不超过|超过|高于|低于|不满|不足|小于|大于)\s*(-?\d+(?:\.\d+)?)(%?)\s*$")
-_SIGNS = {"≥": ">=", "不少于": ">=", "不低于": ">=", "达到": ">=", "≤": "<=", "不超过": "<=", "超过": ">", "高于": ">", "大于": ">", "低于": "<", "不满": "<", "不足": "<", "小于": "<"}
+_EDGE = re.compile(
+    r"^\s*(>=|<=|>|<|=|≥|≤|不少于|不低于|达到|不超过|超过|高于|低于|不满|不足|小于|大于)\s*(-?\d+(?:\.\d+)?)(%?)\s*$"
+)
+_SIGNS = {
+    "≥": ">=",
+    "不少于": ">=",
+    "不低于": ">=",
+    "达到": ">=",
+    "≤": "<=",
+    "不超过": "<=",
+    "超过": ">",
+    "高于": ">",
+    "大于": ">",
+    "低于": "<",
+    "不满": "<",
+    "不足": "<",
+    "小于": "<",
+}
 Edge = tuple[str, Fraction]
 
 
@@ -54,7 +70,10 @@ def _check(section: AnyMapping[str, object], bands: list[tuple[str, list[Edge] |
         reached.add(band)
     for name, edges in bands:
         if name not in reached and edges is not None:
-            raise PackError(f"分档“{name}”永远到不了：前面的档已经盖住", section.at(name) if isinstance(section, Mapping) else None)
+            raise PackError(
+                f"分档“{name}”永远到不了：前面的档已经盖住",
+                section.at(name) if isinstance(section, Mapping) else None,
+            )
 
 
 def _shown(x: Fraction) -> str:

@@ -81,7 +81,7 @@ class Lowered:
     extras: dict[str, Node] = field(default_factory=dict)
     layout: str = "subject"
     groups: list[tuple[str, Node]] = field(default_factory=list)
-    parts: list[tuple[str, dict[str, Node]]] = field(default_factory=list)
+    parts: list[tuple[str, dict[str, Node], str]] = field(default_factory=list)
     effects: list[tuple[str, Clause, dict[str, Node]]] = field(default_factory=list)
     horizon: int = 0
 
@@ -89,12 +89,22 @@ class Lowered:
 class Context:
     """A policy being lowered: its names, its scope, and readers for its YAML."""
 
-    def __init__(self, program: Program, policy: Policy, overrides: dict[str, Any] | None = None, checking: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        policy: Policy,
+        overrides: dict[str, Any] | None = None,
+        checking: bool = False,
+    ) -> None:
         self.program, self.policy, self.body, self.checking = program, policy, policy.body, checking
         register = program.vocabulary.find(policy.subject)
         if register is None:
             known = [r.label for r in program.vocabulary.registers.values()]
-            raise PackError(f"规则“{policy.name}”的 subject “{policy.subject}”不是登记表", self.body.at("subject"), nearest(policy.subject, known))
+            raise PackError(
+                f"规则“{policy.name}”的 subject “{policy.subject}”不是登记表",
+                self.body.at("subject"),
+                nearest(policy.subject, known),
+            )
         self.register: Register = register
         self.parameters = parameters(policy)
         self.values: dict[str, Any] = {key: spec.get("value") for key, spec in self.parameters.items()}
@@ -108,7 +118,11 @@ class Context:
         for label, items in (self.body.get("define") or {}).items():
             target = program.vocabulary.find(label)
             if target is None:
-                raise PackError(f"define：没有登记表“{label}”", self.body["define"].at(label), nearest(label, [r.label for r in program.vocabulary.registers.values()]))
+                raise PackError(
+                    f"define：没有登记表“{label}”",
+                    self.body["define"].at(label),
+                    nearest(label, [r.label for r in program.vocabulary.registers.values()]),
+                )
             program.shared.setdefault(target.name, {}).update(items)
         self.where = self.condition(self.body["where"]) if self.body.get("where") is not None else TRUE
 
@@ -124,7 +138,11 @@ class Context:
             return self._parameter(name)
         if name in self.facts:
             own = f"{self.policy.name}/{name}"
-            return Fact(Row(self.register.name), own, self.program.define(self.register.name, own, self._source(self.facts, name), self.scope).type)
+            return Fact(
+                Row(self.register.name),
+                own,
+                self.program.define(self.register.name, own, self._source(self.facts, name), self.scope).type,
+            )
         if name == REQUIRED:
             return self._required(None, "表达式")
         return None
@@ -148,9 +166,13 @@ class Context:
 
     def _required(self, spec: Mapping | None, what: str) -> Node:
         if self.checking:
-            kind = str((spec or {}).get("type", "num"))
+            kind = str(spec.get("type", "num")) if spec is not None else "num"
             return Const(None, {"text": TEXT, "date": DATE, "bool": BOOL}.get(kind, NUM), what)
-        raise OpenValueError(f"规则“{self.policy.name}”的{what}原文未定（REQUIRED），由本地填写后才生效", self.policy.place, "在本地规则包中 extends 这条规则并填写 parameters")
+        raise OpenValueError(
+            f"规则“{self.policy.name}”的{what}原文未定（REQUIRED），由本地填写后才生效",
+            self.policy.place,
+            "在本地规则包中 extends 这条规则并填写 parameters",
+        )
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -182,7 +204,11 @@ class Context:
     def constant(self, value: Any, what: str) -> Fraction:
         """A number that is known when the pack is read."""
         node = self.number(value)
-        if isinstance(node, Op) and node.op == "div" and all(isinstance(arg, Const) and isinstance(arg.value, Fraction) for arg in node.args):
+        if (
+            isinstance(node, Op)
+            and node.op == "div"
+            and all(isinstance(arg, Const) and isinstance(arg.value, Fraction) for arg in node.args)
+        ):
             one, two = node.args
             return Fraction(one.value) / Fraction(two.value)  # type: ignore[union-attr,arg-type]
         if isinstance(node, Const) and isinstance(node.value, Fraction):
@@ -207,15 +233,22 @@ class Context:
         value = self.body.get(key)
         if value is None and not needed:
             return Mapping(self.policy.place)
-        if not isinstance(value, Mapping) or not value and needed:
+        if not isinstance(value, Mapping) or (not value and needed):
             raise PackError(f"{self.policy.kind} 规则要写 {key}:", self.body.at(key))
         return value
 
-    def clauses(self, key: str, role: str = "require", more: tuple[str, ...] = ()) -> list[tuple[Clause, Mapping]]:
+    def clauses(
+        self, key: str, role: str = "require", more: tuple[str, ...] = ()
+    ) -> list[tuple[Clause, Mapping]]:
         """The clauses of a section, each with its mapping."""
-        return [self.clause(name, value, self.body[key], role, more) for name, value in self.mapping(key, False).items()]
+        return [
+            self.clause(name, value, self.body[key], role, more)
+            for name, value in self.mapping(key, False).items()
+        ]
 
-    def clause(self, name: str, value: Any, holder: Mapping, role: str, more: tuple[str, ...] = ()) -> tuple[Clause, Mapping]:
+    def clause(
+        self, name: str, value: Any, holder: Mapping, role: str, more: tuple[str, ...] = ()
+    ) -> tuple[Clause, Mapping]:
         """One clause, in its short or long form."""
         if not isinstance(value, Mapping):
             spec = Mapping(holder.at(name))
@@ -231,7 +264,9 @@ class Context:
         node = self.condition(spec["when"])
         if spec.get("unless") is not None:
             node = Op("or", (self.condition(spec["unless"]), node), BOOL)
-        return Clause(name, node, str(spec["when"]), tuple(sources(spec)), str(spec.get("say", "")), strictness, role), spec
+        return Clause(
+            name, node, str(spec["when"]), tuple(sources(spec)), str(spec.get("say", "")), strictness, role
+        ), spec
 
     def duration(self, value: Any, what: str) -> tuple[int, str]:
         """A span such as `12 个月`: amount and unit (months, days or workdays)."""
@@ -244,7 +279,11 @@ class Context:
     def after(self, day: Node, value: Any, what: str) -> Node:
         """The day a span after `day`."""
         amount, unit = self.duration(value, what)
-        return Op({"months": "add_months", "days": "add_days"}.get(unit, "add_workdays"), (day, number(amount)), DATE)
+        return Op(
+            {"months": "add_months", "days": "add_days"}.get(unit, "add_workdays"),
+            (day, number(amount)),
+            DATE,
+        )
 
     def fact(self, name: str, node: Node) -> Node:
         """Give a value a column of its own, so that it is computed once."""
@@ -252,7 +291,16 @@ class Context:
             return node
         return self.program.set(self.register.name, f"{self.policy.name}/{name}", node, name)
 
-    def window(self, fn: str, value: Node | None, among: Node | None, groups: tuple[Node, ...], order: tuple[tuple[Node, bool], ...] = (), kind: Type = NUM, **options: object) -> Node:
+    def window(
+        self,
+        fn: str,
+        value: Node | None,
+        among: Node | None,
+        groups: tuple[Node, ...],
+        order: tuple[tuple[Node, bool], ...] = (),
+        kind: Type = NUM,
+        **options: object,
+    ) -> Node:
         """A hidden fact over all subjects."""
         node = Window(fn, value, among, groups, order, kind, tuple(sorted(options.items())))
         return Fact(Row(self.register.name), self.program.hide(self.register.name, node, fn), kind)
@@ -273,7 +321,11 @@ def _constant(value: Any) -> Const:
         return number(value)
     if isinstance(value, str) and value.endswith("%") and value[:-1].replace(".", "", 1).isdigit():
         return number(Fraction(value[:-1]) / 100)
-    if isinstance(value, str) and "/" in value and all(part.strip().isdigit() for part in value.split("/", 1)):
+    if (
+        isinstance(value, str)
+        and "/" in value
+        and all(part.strip().isdigit() for part in value.split("/", 1))
+    ):
         return number(Fraction(value.replace(" ", "")))
     return Const(None if value is None else str(value), TEXT)
 
@@ -311,7 +363,11 @@ def _gather(program: Program, register: str, node: Node, found: dict[Node, str])
         row: Row | None = node.row
         while row is not None and row.of is not None:
             pick = (row.of.register, row.via) in program.definitions
-            step: Node = Fact(row.of, row.via, Type("row", row.register)) if pick else Field(row.of, row.via, Type("ref", row.register))
+            step: Node = (
+                Fact(row.of, row.via, Type("row", row.register))
+                if pick
+                else Field(row.of, row.via, Type("ref", row.register))
+            )
             found.setdefault(step, _path_text(program, row.of, row.via, pick))
             row = row.of
         found[node] = _path_text(program, node.row, node.name, isinstance(node, Fact))
@@ -366,7 +422,9 @@ def due_date(program: Program, register: str, condition: Node) -> Node:
         inner = resolved(program, register, node.args[0])
         opposite = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
         if isinstance(inner, Op) and inner.op == "compare" and inner.detail[0] in opposite:
-            timed = _timed(program, register, Op("compare", inner.args, BOOL, (opposite[str(inner.detail[0])],)))
+            timed = _timed(
+                program, register, Op("compare", inner.args, BOOL, (opposite[str(inner.detail[0])],))
+            )
             if timed is not None:
                 return timed
     return choose((holds(condition), ALWAYS), default=NEVER)
@@ -384,9 +442,18 @@ def _timed(program: Program, register: str, node: Op) -> Node | None:
     if not (isinstance(left, Op) and left.op in ("years", "months", "days") and sign in (">=", ">")):
         return None
     until = left.args[1]
-    if not (isinstance(until, Const) and until.label == "基准日" and isinstance(right, Const) and isinstance(right.value, Fraction)):
+    if not (
+        isinstance(until, Const)
+        and until.label == "基准日"
+        and isinstance(right, Const)
+        and isinstance(right.value, Fraction)
+    ):
         return None
-    amount = -(-right.value.numerator // right.value.denominator) if sign == ">=" else right.value.numerator // right.value.denominator + 1
+    amount = (
+        -(-right.value.numerator // right.value.denominator)
+        if sign == ">="
+        else right.value.numerator // right.value.denominator + 1
+    )
     if left.op == "days":
         return Op("add_days", (left.args[0], number(amount)), DATE)
     return Op("add_months", (left.args[0], number(amount * (12 if left.op == "years" else 1))), DATE)
@@ -405,6 +472,19 @@ def within_population(ctx: Context, outcome: Node) -> Node:
 
 
 __all__ = [
-    "ALWAYS", "Clause", "Context", "Lowered", "NEVER", "OUTSIDE", "UNDECIDED", "atoms", "both", "due_date", "leaves",
-    "resolved", "shown_due", "sources", "within_population",
+    "ALWAYS",
+    "NEVER",
+    "OUTSIDE",
+    "UNDECIDED",
+    "Clause",
+    "Context",
+    "Lowered",
+    "atoms",
+    "both",
+    "due_date",
+    "leaves",
+    "resolved",
+    "shown_due",
+    "sources",
+    "within_population",
 ]  # fmt: skip

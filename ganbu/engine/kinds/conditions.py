@@ -43,7 +43,13 @@ from ganbu.engine.tree import (
 )
 from ganbu.errors import PackError
 
-OUTCOMES = {"pass": "符合", "fail": "不符合", "soft": "原则上不符合", "unknown": UNDECIDED, "exempt": "免于审查"}
+OUTCOMES = {
+    "pass": "符合",
+    "fail": "不符合",
+    "soft": "原则上不符合",
+    "unknown": UNDECIDED,
+    "exempt": "免于审查",
+}
 
 
 def _outcomes(ctx: Context, defaults: dict[str, str]) -> dict[str, str]:
@@ -64,10 +70,14 @@ def _tally(conditions: list[Node]) -> Node:
 
 def _requirements(ctx: Context) -> list[Clause]:
     required = [clause for clause, _ in ctx.clauses("require")]
-    barred = [replace(clause, node=negate(clause.node), role="bar") for clause, _ in ctx.clauses("bars", "bar")]
+    barred = [
+        replace(clause, node=negate(clause.node), role="bar") for clause, _ in ctx.clauses("bars", "bar")
+    ]
     if not required and not barred:
         raise PackError(f"规则“{ctx.policy.name}”要写 require: 或 bars:", ctx.policy.place)
-    return [replace(clause, node=ctx.fact(f"条款:{clause.name}", clause.node)) for clause in (*required, *barred)]
+    return [
+        replace(clause, node=ctx.fact(f"条款:{clause.name}", clause.node)) for clause in (*required, *barred)
+    ]
 
 
 def eligibility(ctx: Context) -> Lowered:
@@ -119,10 +129,15 @@ def alert(ctx: Context) -> Lowered:
     _accumulate(ctx, levels)
     conditions = [ctx.fact(f"等级:{name}", either(*(c.node for c in grounds))) for name, grounds, _ in levels]
     none = str(ctx.body.get("none", "无"))
-    branches: list[tuple[Node, Node]] = [(condition, text(name)) for condition, (name, _, _) in zip(conditions, levels, strict=True)]
+    branches: list[tuple[Node, Node]] = [
+        (condition, text(name)) for condition, (name, _, _) in zip(conditions, levels, strict=True)
+    ]
     unknown = either(*(missing(condition) for condition in conditions))
     outcome = choose(*branches, (unknown, text(UNDECIDED)), default=text(none))
-    dues = [due_date(ctx.program, ctx.register.name, either(*(c.node for c in grounds))) for _, grounds, _ in levels]
+    dues = [
+        due_date(ctx.program, ctx.register.name, either(*(c.node for c in grounds)))
+        for _, grounds, _ in levels
+    ]
     due = choose(*((c, d) for c, d in zip(conditions, dues, strict=True)), default=NEVER)
     due = ctx.fact("期限日", shown_due(due)) if due != NEVER else due
     lowered = Lowered(
@@ -134,7 +149,9 @@ def alert(ctx: Context) -> Lowered:
         asked=[ctx.where, *(c.node for _, grounds, _ in levels for c in grounds)],
     )
     for at, (name, _, _) in enumerate(levels):
-        lowered.doubts.append((name, both(missing(conditions[at]), *(negate(holds(c)) for c in conditions[:at]))))
+        lowered.doubts.append(
+            (name, both(missing(conditions[at]), *(negate(holds(c)) for c in conditions[:at])))
+        )
     _consequences(ctx, levels, conditions, due, lowered)
     if ctx.body.get("forecast") is not None:
         _forecast(ctx, levels, conditions, dues, lowered)
@@ -161,7 +178,9 @@ def _level(ctx: Context, name: str, value: object) -> tuple[list[Clause], Mappin
         clause, inner = ctx.clause(f"{name}{at}", item, ctx.body["levels"], "level")
         if isinstance(item, Mapping):
             check_keys(inner, CLAUSE, f"等级“{name}”的情形")
-        clause = replace(clause, source=clause.source or tuple(outer), say=clause.say or f"{name}：{clause.written}")
+        clause = replace(
+            clause, source=clause.source or tuple(outer), say=clause.say or f"{name}：{clause.written}"
+        )
         grounds.append(_own(ctx, clause, f"{name}{at}"))
     return grounds, spec
 
@@ -173,26 +192,55 @@ def _own(ctx: Context, clause: Clause, name: str) -> Clause:
 def _accumulate(ctx: Context, levels: list[tuple[str, list[Clause], Mapping]]) -> None:
     """Grounds from cards already on record: two yellow within a window make red."""
     for target, spec in (ctx.body.get("accumulate") or {}).items():
-        check_keys(spec, ("of", "at_least", "within", "plus_current", "consume", "source", "say"), "accumulate")
+        check_keys(
+            spec, ("of", "at_least", "within", "plus_current", "consume", "source", "say"), "accumulate"
+        )
         names = [name for name, _, _ in levels]
         for word in (target, spec.get("of")):
             if word not in names:
-                raise PackError(f"accumulate：没有等级“{word}”", ctx.body["accumulate"].at(target), "、".join(names))
+                raise PackError(
+                    f"accumulate：没有等级“{word}”", ctx.body["accumulate"].at(target), "、".join(names)
+                )
         where = f"办法 = '{ctx.policy.name}' and 等级 = '{spec['of']}' and 撤销日期 is missing"
         if spec.get("consume") is True or spec.get("consume") == "是":
             where += " and 是否已累计转换 is not yes"
         window = f", last: {spec['within']}" if spec.get("within") is not None else ""
         earlier = bind(Text(f"count(预警, {where}{window})", spec.at("of")), ctx.scope)
         if spec.get("plus_current") in (True, "是"):
-            current = next(either(*(c.node for c in grounds)) for name, grounds, _ in levels if name == spec["of"])
-            earlier = Op("add", (earlier, choose((missing(current), Const(None, NUM)), (current, number(1)), default=number(0))), NUM)
+            current = next(
+                either(*(c.node for c in grounds)) for name, grounds, _ in levels if name == spec["of"]
+            )
+            earlier = Op(
+                "add",
+                (
+                    earlier,
+                    choose((missing(current), Const(None, NUM)), (current, number(1)), default=number(0)),
+                ),
+                NUM,
+            )
         node = Op("compare", (earlier, ctx.number(spec.get("at_least"))), BOOL, (">=",))
         say = str(spec.get("say") or f"{target}：累计{spec['of']}达到 {spec['at_least']} 次")
-        clause = Clause(f"{target}·累计", node, f"累计 {spec['of']} 次数 >= {spec['at_least']}", tuple(sources(spec)), say, "must", "level")
-        next(grounds for name, grounds, _ in levels if name == target).append(_own(ctx, clause, f"{target}累计"))
+        clause = Clause(
+            f"{target}·累计",
+            node,
+            f"累计 {spec['of']} 次数 >= {spec['at_least']}",
+            tuple(sources(spec)),
+            say,
+            "must",
+            "level",
+        )
+        next(grounds for name, grounds, _ in levels if name == target).append(
+            _own(ctx, clause, f"{target}累计")
+        )
 
 
-def _consequences(ctx: Context, levels: list[tuple[str, list[Clause], Mapping]], conditions: list[Node], due: Node, lowered: Lowered) -> None:
+def _consequences(
+    ctx: Context,
+    levels: list[tuple[str, list[Clause], Mapping]],
+    conditions: list[Node],
+    due: Node,
+    lowered: Lowered,
+) -> None:
     actions, expiries = [], []
     today = Const(ctx.program.as_of, DATE)
     for condition, (_, _, spec) in zip(conditions, levels, strict=True):
@@ -208,7 +256,13 @@ def _consequences(ctx: Context, levels: list[tuple[str, list[Clause], Mapping]],
         lowered.extras["到期"] = choose(*expiries, default=NEVER)
 
 
-def _forecast(ctx: Context, levels: list[tuple[str, list[Clause], Mapping]], conditions: list[Node], dues: list[Node], lowered: Lowered) -> None:
+def _forecast(
+    ctx: Context,
+    levels: list[tuple[str, list[Clause], Mapping]],
+    conditions: list[Node],
+    dues: list[Node],
+    lowered: Lowered,
+) -> None:
     """The next heavier level that time alone will bring, within the horizon."""
     amount, unit = ctx.duration(ctx.body["forecast"], "forecast")
     today = ctx.program.as_of
@@ -222,10 +276,16 @@ def _forecast(ctx: Context, levels: list[tuple[str, list[Clause], Mapping]], con
             *(negate(holds(c)) for c in (*conditions[:at], condition)),
         )
         soon.append((levels[at][0], ctx.fact(f"将至:{levels[at][0]}", choose((coming, due), default=NEVER))))
-    first = ctx.fact("将至", Op("earliest", tuple(node for _, node in soon), DATE)) if len(soon) > 1 else soon[0][1]
+    first = (
+        ctx.fact("将至", Op("earliest", tuple(node for _, node in soon), DATE))
+        if len(soon) > 1
+        else soon[0][1]
+    )
     inside = ctx.where
     lowered.extras["预测等级"] = choose(
-        (negate(holds(inside)), Const(None, TEXT)), *((Op("compare", (node, first), BOOL, ("=",)), text(name)) for name, node in soon), default=Const(None, TEXT)
+        (negate(holds(inside)), Const(None, TEXT)),
+        *((Op("compare", (node, first), BOOL, ("=",)), text(name)) for name, node in soon),
+        default=Const(None, TEXT),
     )
     lowered.extras["预测日期"] = choose((holds(inside), first), default=NEVER)
     lowered.horizon = amount
@@ -282,13 +342,19 @@ def _overall(ctx: Context, lowered: Lowered) -> None:
     """Second order: a share of all teams must have something."""
     groups = tuple(ctx.any(item) for item in ctx.body.get("groups") or ())
     for name, spec in ctx.mapping("overall", False).items():
-        check_keys(spec, ("of", "at_least", "at_most", "more_than", "source", "say", "replace"), f"overall“{name}”")
+        check_keys(
+            spec, ("of", "at_least", "at_most", "more_than", "source", "say", "replace"), f"overall“{name}”"
+        )
         member = ctx.fact(f"全体:{name}", ctx.condition(spec.get("of")))
         one = choose((missing(member), Const(None, NUM)), (member, number(1)), default=number(0))
         among = None if ctx.where == TRUE else ctx.where
         have = ctx.window("total", ctx.fact(f"全体数:{name}", one), among, groups)
         size = ctx.window("size", None, among, groups)
-        sign, key = next((sign, key) for key, sign in (("at_least", ">="), ("more_than", ">"), ("at_most", "<=")) if spec.get(key) is not None)
+        sign, key = next(
+            (sign, key)
+            for key, sign in (("at_least", ">="), ("more_than", ">"), ("at_most", "<="))
+            if spec.get(key) is not None
+        )
         bound = ctx.constant(spec[key], f"overall“{name}”的 {key}")
         share = Op("div", (have, size), NUM)
         met = Op("compare", (share, number(bound)), BOOL, (sign,))
@@ -296,11 +362,23 @@ def _overall(ctx: Context, lowered: Lowered) -> None:
         need = Op("round", (wanted,), NUM, (0, "floor" if key != "at_least" else "ceil"))
         if key == "more_than":
             need = Op("add", (need, number(1)), NUM)
-        lowered.extras[name] = choose((missing(met), text(UNDECIDED)), (met, text("达标")), default=text("不达标"))
+        lowered.extras[name] = choose(
+            (missing(met), text(UNDECIDED)), (met, text("达标")), default=text("不达标")
+        )
         lowered.extras[f"{name}·比例"] = share
         if key != "at_most":
             lowered.extras[f"{name}·还差"] = Op("greatest", (Op("sub", (need, have), NUM), number(0)), NUM)
-        lowered.clauses.append(Clause(name, met, f"{spec['of']} 的比例 {sign} {bound}", tuple(sources(spec)), str(spec.get("say", "")), "must", "overall"))
+        lowered.clauses.append(
+            Clause(
+                name,
+                met,
+                f"{spec['of']} 的比例 {sign} {bound}",
+                tuple(sources(spec)),
+                str(spec.get("say", "")),
+                "must",
+                "overall",
+            )
+        )
         lowered.asked.append(member)
 
 
@@ -318,7 +396,11 @@ def coverage(ctx: Context) -> Lowered:
     share = Op("div", (have, size), NUM)
     outcome = choose((missing(node), text(UNDECIDED)), (node, text("已覆盖")), default=text("未覆盖"))
     lowered = Lowered(
-        within_population(ctx, outcome), value=share, clauses=[clause], grounds=[("未覆盖", fails(node))], asked=[ctx.where, node]
+        within_population(ctx, outcome),
+        value=share,
+        clauses=[clause],
+        grounds=[("未覆盖", fails(node))],
+        asked=[ctx.where, node],
     )
     lowered.extras = {"组内人数": size, "已覆盖人数": have, "覆盖率": share}
     if ctx.body.get("target") is not None:
@@ -343,10 +425,16 @@ def chooser(ctx: Context) -> Lowered:
             raise PackError("每条要写 when: 和 then:", place_of(item, ctx.policy.place))
         clause, spec = ctx.clause(f"第{at}条", item, item, "rule", ("then",))
         then = str(spec["then"])
-        clauses.append(replace(clause, node=ctx.fact(f"第{at}条", clause.node), say=clause.say or f"{then}：{clause.written}"))
+        clauses.append(
+            replace(
+                clause, node=ctx.fact(f"第{at}条", clause.node), say=clause.say or f"{then}：{clause.written}"
+            )
+        )
         results.append(then)
     names = list(dict.fromkeys(results))
-    chosen = {name: either(*(c.node for c, r in zip(clauses, results, strict=True) if r == name)) for name in names}
+    chosen = {
+        name: either(*(c.node for c, r in zip(clauses, results, strict=True) if r == name)) for name in names
+    }
     unknown = either(*(missing(node) for node in chosen.values())) if chosen else FALSE
     if hit == "first":
         branches: list[tuple[Node, Node]] = []

@@ -8,10 +8,38 @@ from typing import Any
 from ganbu.dates import add_months
 from ganbu.engine import calendar
 from ganbu.engine.bind import bind
-from ganbu.engine.kinds.base import CLAUSE, NEVER, UNDECIDED, Clause, Context, Lowered, sources, within_population
+from ganbu.engine.kinds.base import (
+    CLAUSE,
+    NEVER,
+    UNDECIDED,
+    Clause,
+    Context,
+    Lowered,
+    sources,
+    within_population,
+)
 from ganbu.engine.policy import check_keys
 from ganbu.engine.source import Mapping, Text
-from ganbu.engine.tree import BOOL, DATE, NUM, TEXT, Const, Field, Node, Op, Row, both, choose, either, fails, holds, missing, negate, number, text
+from ganbu.engine.tree import (
+    BOOL,
+    DATE,
+    NUM,
+    TEXT,
+    Const,
+    Field,
+    Node,
+    Op,
+    Row,
+    both,
+    choose,
+    either,
+    fails,
+    holds,
+    missing,
+    negate,
+    number,
+    text,
+)
 from ganbu.errors import PackError, nearest
 from ganbu.vocabulary import Register
 
@@ -32,9 +60,22 @@ def _count(nodes: list[Node]) -> Node:
 
 def duty(ctx: Context) -> Lowered:
     """应尽职责: who owes what by when, and who is overdue."""
-    ctx.keys("owes", "every", "trigger", "within", "fulfilled_by", "zero_report", "grace", "periods", "start", "while")
+    ctx.keys(
+        "owes",
+        "every",
+        "trigger",
+        "within",
+        "fulfilled_by",
+        "zero_report",
+        "grace",
+        "periods",
+        "start",
+        "while",
+    )
     spec = ctx.mapping("fulfilled_by")
-    check_keys(spec, ("in", "where", "times", "via", "from", "until", "period_field", "source"), "fulfilled_by")
+    check_keys(
+        spec, ("in", "where", "times", "via", "from", "until", "period_field", "source"), "fulfilled_by"
+    )
     if ctx.body.get("every") is not None:
         return _recurring(ctx, spec)
     if ctx.body.get("trigger") is not None:
@@ -94,7 +135,12 @@ def _recurring(ctx: Context, spec: Mapping) -> Lowered:
     effective = ctx.body.get("effective")
     start = ctx.date(ctx.body["start"]) if ctx.body.get("start") is not None else None
     times = ctx.number(spec.get("times", 1))
-    done, overdue, pending, asked, labels, owed = [], [], [], [], [], []
+    done: list[Node] = []
+    overdue: list[Node] = []
+    pending: list[Node] = []
+    asked: list[Node] = []
+    owed: list[Node] = []
+    labels: list[str] = []
     first_due: list[tuple[Node, Node]] = []
     for label, begin, end in _periods(today, MONTHS[every], count):
         if effective is not None and end < effective:
@@ -115,9 +161,19 @@ def _recurring(ctx: Context, spec: Mapping) -> Lowered:
     unknown = either(*(missing(node) for node in asked))
     late = either(*overdue) if overdue else Const(False, BOOL)
     waiting = either(*pending) if pending else Const(False, BOOL)
-    outcome = choose((late, text(OVERDUE)), (unknown, text(UNDECIDED)), (waiting, text(PENDING)), default=text(DONE))
+    outcome = choose(
+        (late, text(OVERDUE)), (unknown, text(UNDECIDED)), (waiting, text(PENDING)), default=text(DONE)
+    )
     owes = str(ctx.body.get("owes", ctx.policy.name))
-    clause = Clause(owes, negate(late), f"每期 {spec['in']} 不少于 {spec.get('times', 1)}", tuple(sources(spec)), "", "must", "duty")
+    clause = Clause(
+        owes,
+        negate(late),
+        f"每期 {spec['in']} 不少于 {spec.get('times', 1)}",
+        tuple(sources(spec)),
+        "",
+        "must",
+        "duty",
+    )
     lowered = Lowered(
         within_population(ctx, outcome), value=_count(overdue), due=choose(*first_due, default=NEVER), clauses=[clause],
         grounds=[(f"{owes} {label} 未履行", node) for label, node in zip(labels, overdue, strict=True)],
@@ -139,7 +195,9 @@ def _fulfilled(ctx: Context, spec: Mapping, times: Node, label: str, begin: date
     zero = ctx.body.get("zero_report")
     if zero is not None:
         # Silence is not a zero report: only an explicit one counts.
-        met = Op("or", (met, _call(ctx, _without_where(spec), "any", [*extra, f"{zero} is yes"], window)), BOOL)
+        met = Op(
+            "or", (met, _call(ctx, _without_where(spec), "any", [*extra, f"{zero} is yes"], window)), BOOL
+        )
     return met
 
 
@@ -179,7 +237,9 @@ def _triggered(ctx: Context, spec: Mapping) -> Lowered:
     )
     owes = str(ctx.body.get("owes", ctx.policy.name))
     overdue = both(fails(met), holds(passed))
-    clause = Clause(owes, met, f"{spec['in']} 在 {ctx.body['within']} 内", tuple(sources(spec)), "", "must", "duty")
+    clause = Clause(
+        owes, met, f"{spec['in']} 在 {ctx.body['within']} 内", tuple(sources(spec)), "", "must", "duty"
+    )
     lowered = Lowered(
         within_population(ctx, outcome), value=choose((overdue, number(1)), default=number(0)), due=due, clauses=[clause],
         grounds=[(f"{owes} 未在期限内履行", overdue), (f"{owes} 逾期补办", holds(both(met, late)))], asked=[ctx.where, met, due],
@@ -192,7 +252,11 @@ def _register(ctx: Context, spec: Mapping) -> Register:
     name = str(spec.get("in"))
     found = ctx.program.vocabulary.find(name)
     if found is None:
-        raise PackError(f"没有登记表“{name}”", spec.at("in"), nearest(name, [r.label for r in ctx.program.vocabulary.registers.values()]))
+        raise PackError(
+            f"没有登记表“{name}”",
+            spec.at("in"),
+            nearest(name, [r.label for r in ctx.program.vocabulary.registers.values()]),
+        )
     return found
 
 
@@ -210,13 +274,17 @@ def consequence(ctx: Context) -> Lowered:
     lowered = Lowered(text("已处理"), layout="effects")
     in_force = _in_force(ctx)
     for name, value in ctx.mapping("effects").items():
-        clause, spec = ctx.clause(name, value, ctx.body["effects"], "effect", (*CLAUSE, "from", "until", "months", "within"))
+        clause, spec = ctx.clause(
+            name, value, ctx.body["effects"], "effect", (*CLAUSE, "from", "until", "months", "within")
+        )
         begin = ctx.date(spec["from"]) if spec.get("from") is not None else _happened(ctx)
         end: Node = NEVER
         if spec.get("until") is not None:
             end = ctx.date(spec["until"])
         elif spec.get("months") is not None:
-            end = Op("add_days", (Op("add_months", (begin, ctx.number(spec["months"])), DATE), number(-1)), DATE)
+            end = Op(
+                "add_days", (Op("add_months", (begin, ctx.number(spec["months"])), DATE), number(-1)), DATE
+            )
         elif spec.get("within") is not None:
             end = ctx.after(begin, spec["within"], "within")
         condition = both(holds(ctx.where), in_force, holds(clause.node))
@@ -238,7 +306,7 @@ def _in_force(ctx: Context) -> Node:
     """The rule in force when the finding was made: nothing works backwards."""
     start, end = ctx.body.get("effective"), ctx.body.get("until")
     spec = ctx.register.fields.get(ctx.register.happened)
-    if spec is None or start is None and end is None:
+    if spec is None or (start is None and end is None):
         return Const(True, BOOL)
     yearly = spec.kind == "int"
     day: Node = Field(Row(ctx.register.name), spec.name, NUM if yearly else DATE)

@@ -50,18 +50,45 @@ def _compare(one: Node, sign: str, two: Node) -> Node:
 
 def rank(ctx: Context) -> Lowered:
     """排名、等次: places in groups, forced shares, automatic grants, a track outside the quota."""
-    ctx.keys("value", "order", "then", "groups", "among", "ties", "shares", "counts", "last", "round", "edge", "automatic", "off_quota", "min_group")
+    ctx.keys(
+        "value",
+        "order",
+        "then",
+        "groups",
+        "among",
+        "ties",
+        "shares",
+        "counts",
+        "last",
+        "round",
+        "edge",
+        "automatic",
+        "off_quota",
+        "min_group",
+    )
     if ctx.body.get("value") is None:
         raise PackError("rank 规则要写 value:", ctx.policy.place)
     value = ctx.fact("值", ctx.number(ctx.body["value"]))
     order = [(value, str(ctx.body.get("order", "desc")) != "asc"), *_tie_breakers(ctx)]
-    groups = tuple(ctx.fact(f"组{at}", ctx.any(item)) for at, item in enumerate(ctx.body.get("groups") or (), 1))
+    groups = tuple(
+        ctx.fact(f"组{at}", ctx.any(item)) for at, item in enumerate(ctx.body.get("groups") or (), 1)
+    )
     among = ctx.condition(ctx.body["among"]) if ctx.body.get("among") is not None else TRUE
     aside = ctx.condition(ctx.body["off_quota"]) if ctx.body.get("off_quota") is not None else None
     automatic = ctx.clauses("automatic", "automatic", ("counts",)) if ctx.body.get("automatic") else []
     free = [holds(clause.node) for clause, spec in automatic if spec.get("counts", True) in (False, "否")]
-    seated = [holds(clause.node) for clause, spec in automatic if spec.get("counts", True) not in (False, "否")]
-    competing = ctx.fact("参加", both(holds(ctx.where), holds(among), *(negate(node) for node in free), *([negate(holds(aside))] if aside is not None else [])))
+    seated = [
+        holds(clause.node) for clause, spec in automatic if spec.get("counts", True) not in (False, "否")
+    ]
+    competing = ctx.fact(
+        "参加",
+        both(
+            holds(ctx.where),
+            holds(among),
+            *(negate(node) for node in free),
+            *([negate(holds(aside))] if aside is not None else []),
+        ),
+    )
     if seated:
         # Those granted a seat take it first, so that the seats left are the ones competed for.
         order.insert(0, (ctx.fact("先占", choose((either(*seated), number(1)), default=number(0))), True))
@@ -70,7 +97,9 @@ def rank(ctx: Context) -> Lowered:
         raise PackError(f"ties “{ties}”无效", ctx.body.at("ties"), "min、dense、row")
     known = both(competing, negate(missing(value)))
     place = ctx.window("place", value, competing, groups, tuple(order), ties=ties)
-    strict = place if ties != "dense" else ctx.window("place", value, competing, groups, tuple(order), ties="min")
+    strict = (
+        place if ties != "dense" else ctx.window("place", value, competing, groups, tuple(order), ties="min")
+    )
     size = ctx.window("size", None, known, groups)
     tied = number(1) if ties == "row" else ctx.window("ties", value, known, groups, tuple(order))
     backwards = tuple((node, not descending) for node, descending in order)
@@ -79,7 +108,11 @@ def rank(ctx: Context) -> Lowered:
     bands = _bands(ctx, size)
     outcome = _outcome(ctx, value, strict, end, bottom, bands, size)
     granted = [(holds(clause.node), text(clause.name)) for clause, _ in automatic]
-    branches: list[tuple[Node, Node]] = [(fails(among), text("不参加")), (missing(among), text(UNDECIDED)), *granted]
+    branches: list[tuple[Node, Node]] = [
+        (fails(among), text("不参加")),
+        (missing(among), text(UNDECIDED)),
+        *granted,
+    ]
     if aside is not None:
         branches.append((holds(aside), text("单列")))
     branches.append((missing(value), text(UNDECIDED)))
@@ -89,8 +122,14 @@ def rank(ctx: Context) -> Lowered:
         within_population(ctx, outcome),
         value=value,
         due=NEVER,
-        clauses=[Clause("排名依据", value, str(ctx.body["value"]), (), "", "must", "value"), *(clause for clause, _ in automatic)],
-        grounds=[(f"{clause.name}：{clause.label}", node) for (clause, _), (node, _) in zip(automatic, granted, strict=True)],
+        clauses=[
+            Clause("排名依据", value, str(ctx.body["value"]), (), "", "must", "value"),
+            *(clause for clause, _ in automatic),
+        ],
+        grounds=[
+            (f"{clause.name}：{clause.label}", node)
+            for (clause, _), (node, _) in zip(automatic, granted, strict=True)
+        ],
         doubts=[("同组有人数值未知，名次可能变动", both(competing, _compare(unknown_peers, ">", number(0))))],
         asked=[ctx.where, among, value],
     )
@@ -108,7 +147,9 @@ def _tie_breakers(ctx: Context) -> list[tuple[Node, bool]]:
     found = []
     for at, item in enumerate(ctx.body.get("then") or (), 1):
         spec = item if isinstance(item, Mapping) else {"value": item}
-        found.append((ctx.fact(f"再比{at}", ctx.number(spec["value"])), str(spec.get("order", "desc")) != "asc"))
+        found.append(
+            (ctx.fact(f"再比{at}", ctx.number(spec["value"])), str(spec.get("order", "desc")) != "asc")
+        )
     return found
 
 
@@ -132,7 +173,7 @@ def _bands(ctx: Context, size: Node) -> list[tuple[str, Node]]:
                 fraction = node.value
             elif isinstance(node, Op) and node.op == "div":
                 fraction = ctx.constant(value, "shares")
-            elif isinstance(node, Const) and node.value is None or isinstance(node, Const) and node.label:
+            elif (isinstance(node, Const) and node.value is None) or (isinstance(node, Const) and node.label):
                 fraction = None
                 exact = Op("mul", (size, node), NUM)
                 seats[name] = Op("round", (exact,), NUM, (0, "down" if rule == "largest_remainder" else rule))
@@ -164,20 +205,33 @@ def _bands(ctx: Context, size: Node) -> list[tuple[str, Node]]:
     return cuts
 
 
-def _largest_remainder(size: Node, shares: dict[str, Fraction], floors: dict[str, Node | None]) -> dict[str, Node | None]:
+def _largest_remainder(
+    size: Node, shares: dict[str, Fraction], floors: dict[str, Node | None]
+) -> dict[str, Node | None]:
     """Seats left after rounding down go one each to the largest remainders; equal ones in the order written."""
     names = list(shares)
-    rest = {name: Op("sub", (Op("mul", (size, number(shares[name])), NUM), floors[name] or number(0)), NUM) for name in names}
+    rest = {
+        name: Op("sub", (Op("mul", (size, number(shares[name])), NUM), floors[name] or number(0)), NUM)
+        for name in names
+    }
     left = Op("sub", (size, _add([floors[name] or number(0) for name in names])), NUM)
     result: dict[str, Node | None] = {}
     for at, name in enumerate(names):
-        ahead = [choose((_compare(rest[o], ">=" if i < at else ">", rest[name]), number(1)), default=number(0)) for i, o in enumerate(names) if o != name]
-        extra = choose((_compare(_add(ahead) if ahead else number(0), "<", left), number(1)), default=number(0))
+        ahead = [
+            choose((_compare(rest[o], ">=" if i < at else ">", rest[name]), number(1)), default=number(0))
+            for i, o in enumerate(names)
+            if o != name
+        ]
+        extra = choose(
+            (_compare(_add(ahead) if ahead else number(0), "<", left), number(1)), default=number(0)
+        )
         result[name] = Op("add", (floors[name] or number(0), extra), NUM)
     return result
 
 
-def _outcome(ctx: Context, value: Node, place: Node, end: Node, bottom: Node, bands: list[tuple[str, Node]], size: Node) -> Node:
+def _outcome(
+    ctx: Context, value: Node, place: Node, end: Node, bottom: Node, bands: list[tuple[str, Node]], size: Node
+) -> Node:
     edge = str(ctx.body.get("edge", "exclude"))
     if edge not in ("exclude", "include", "undetermined"):
         raise PackError(f"edge “{edge}”无效", ctx.body.at("edge"), "exclude、include、undetermined")
@@ -186,7 +240,9 @@ def _outcome(ctx: Context, value: Node, place: Node, end: Node, bottom: Node, ba
     if group is not None:
         if not isinstance(group, Mapping):
             raise PackError("min_group 写作 {size: 5, below: 合并评定}", ctx.body.at("min_group"))
-        branches.append((_compare(size, "<", ctx.number(group["size"])), text(str(group.get("below", "不排名")))))
+        branches.append(
+            (_compare(size, "<", ctx.number(group["size"])), text(str(group.get("below", "不排名"))))
+        )
     for name, count in (ctx.body.get("last") or {}).items():
         branches.append((_compare(bottom, "<=", ctx.number(count)), text(name)))
     default: Node = text("已排名")
@@ -237,7 +293,10 @@ PART = (*SIGNS, "where", "parts", "round", "source", "say", "about", "replace", 
 def quota(ctx: Context) -> Lowered:
     """职数、名额: how many there are against how many there should be, part by part."""
     ctx.keys("total", "parts", "groups")
-    groups = tuple((str(item), ctx.fact(f"组{at}", ctx.any(item))) for at, item in enumerate(ctx.body.get("groups") or (), 1))
+    groups = tuple(
+        (str(item), ctx.fact(f"组{at}", ctx.any(item)))
+        for at, item in enumerate(ctx.body.get("groups") or (), 1)
+    )
     lowered = Lowered(text("达标"), layout="groups", groups=list(groups))
     keys = tuple(node for _, node in groups)
     inside = ctx.fact("范围", ctx.where)
@@ -261,9 +320,20 @@ def _have(ctx: Context, member: Node, keys: tuple[Node, ...], label: str) -> Nod
     return ctx.fact(f"实有:{label}", ctx.window("total", ctx.fact(f"计数:{label}", one), None, keys))
 
 
-def _quota_part(ctx: Context, name: str, spec: Any, inside: Node, base: Node, keys: tuple[Node, ...], lowered: Lowered, path: str = "") -> None:
+def _quota_part(
+    ctx: Context,
+    name: str,
+    spec: Any,
+    inside: Node,
+    base: Node,
+    keys: tuple[Node, ...],
+    lowered: Lowered,
+    path: str = "",
+) -> None:
     if not isinstance(spec, Mapping) or spec.get("where") is None:
-        raise PackError(f"部分“{name}”要写 where: 和 at_least / at_most / exactly", place_of(spec, ctx.policy.place))
+        raise PackError(
+            f"部分“{name}”要写 where: 和 at_least / at_most / exactly", place_of(spec, ctx.policy.place)
+        )
     check_keys(spec, PART, f"部分“{name}”")
     label = f"{path}{name}"
     member = ctx.fact(f"部分:{label}", both(inside, ctx.condition(spec["where"])))
@@ -274,7 +344,16 @@ def _quota_part(ctx: Context, name: str, spec: Any, inside: Node, base: Node, ke
         _quota_part(ctx, key, inner, member, have, keys, lowered, f"{label}·")
 
 
-def _measure(ctx: Context, label: str, spec: Mapping, have: Node, base: Node, member: Node, keys: tuple[Node, ...], lowered: Lowered) -> None:
+def _measure(
+    ctx: Context,
+    label: str,
+    spec: Mapping,
+    have: Node,
+    base: Node,
+    member: Node,
+    keys: tuple[Node, ...],
+    lowered: Lowered,
+) -> None:
     wants = [_want(ctx, spec, key, keys, label) for key in SIGNS if spec.get(key) is not None]
     if not wants:
         raise PackError(f"“{label}”要写 at_least、at_most 或 exactly", spec.place)
@@ -288,15 +367,31 @@ def _measure(ctx: Context, label: str, spec: Mapping, have: Node, base: Node, me
         else:
             met = _compare(have, want.sign, goal)
         short = _compare(have, "<", goal)
-        outcome = choose((missing(met), text(UNDECIDED)), (met, text("达标")), (short, text("不足")), default=text("超出"))
+        outcome = choose(
+            (missing(met), text(UNDECIDED)), (met, text("达标")), (short, text("不足")), default=text("超出")
+        )
         shown = label if len(wants) == 1 else f"{label}（{want.written}）"
-        lowered.parts.append((shown, {"实有": have, "应有": goal, "差额": Op("sub", (have, goal), NUM), "结果": outcome}))
-        lowered.clauses.append(Clause(shown, met, want.written, tuple(sources(spec)), str(spec.get("say", "")), "must", "part"))
+        lowered.parts.append(
+            (
+                shown,
+                {"实有": have, "应有": goal, "差额": Op("sub", (have, goal), NUM), "结果": outcome},
+                want.sign,
+            )
+        )
+        lowered.clauses.append(
+            Clause(shown, met, want.written, tuple(sources(spec)), str(spec.get("say", "")), "must", "part")
+        )
 
 
 def _want(ctx: Context, spec: Mapping, key: str, keys: tuple[Node, ...], label: str) -> _Want:
     value = spec[key]
-    words = {"at_least": "不少于", "at_most": "不超过", "exactly": "正好", "more_than": "超过", "less_than": "少于"}
+    words = {
+        "at_least": "不少于",
+        "at_most": "不超过",
+        "exactly": "正好",
+        "more_than": "超过",
+        "less_than": "少于",
+    }
     written = f"{words[key]} {value}"
     match = PERCENT.match(value.strip()) if isinstance(value, str) else None
     if match:

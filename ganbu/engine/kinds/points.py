@@ -12,10 +12,41 @@ from ganbu.engine.kinds.bands import band_of, read_bands
 from ganbu.engine.kinds.base import NEVER, UNDECIDED, Clause, Context, Lowered, sources, within_population
 from ganbu.engine.policy import check_keys
 from ganbu.engine.source import Mapping, place_of
-from ganbu.engine.tree import BOOL, DATE, NUM, TRUE, Const, Node, Op, both, choose, either, holds, missing, number, text
+from ganbu.engine.tree import (
+    BOOL,
+    DATE,
+    NUM,
+    TRUE,
+    Const,
+    Node,
+    Op,
+    both,
+    choose,
+    either,
+    holds,
+    missing,
+    number,
+    text,
+)
 from ganbu.errors import PackError
 
-PART = ("value", "points", "when", "weight", "cap", "floor", "parts", "take", "source", "say", "about", "replace", "round", "missing", "note")
+PART = (
+    "value",
+    "points",
+    "when",
+    "weight",
+    "cap",
+    "floor",
+    "parts",
+    "take",
+    "source",
+    "say",
+    "about",
+    "replace",
+    "round",
+    "missing",
+    "note",
+)
 MISSING = ("not_computable", "zero", "renormalise")
 _TOP = re.compile(r"^top (\d+)$")
 
@@ -61,7 +92,14 @@ def _part(ctx: Context, name: str, value: Any, holder: Mapping, lowered: Lowered
     check_keys(spec, PART, f"计分项“{name}”")
     label = f"{path}{name}"
     if spec.get("parts") is not None:
-        node = _taken(ctx, [_part(ctx, key, item, spec["parts"], lowered, f"{label}·") for key, item in spec["parts"].items()], spec)
+        node = _taken(
+            ctx,
+            [
+                _part(ctx, key, item, spec["parts"], lowered, f"{label}·")
+                for key, item in spec["parts"].items()
+            ],
+            spec,
+        )
     elif spec.get("when") is not None:
         condition = ctx.condition(spec["when"])
         points = ctx.number(spec.get("points", spec.get("value", 1)))
@@ -77,7 +115,9 @@ def _part(ctx: Context, name: str, value: Any, holder: Mapping, lowered: Lowered
     weight = Fraction(1) if spec.get("weight") is None else ctx.constant(_percent(spec["weight"]), "weight")
     node = ctx.fact(f"分项:{label}", node)
     written = str(spec.get("value") or spec.get("points") or spec.get("when") or "各分项")
-    lowered.clauses.append(Clause(label, node, written, tuple(sources(spec)), str(spec.get("say", "")), "must", "part"))
+    lowered.clauses.append(
+        Clause(label, node, written, tuple(sources(spec)), str(spec.get("say", "")), "must", "part")
+    )
     lowered.extras[label] = node if weight == 1 else Op("mul", (node, number(weight)), NUM)
     return _Part(name, node, weight)
 
@@ -91,7 +131,9 @@ def _percent(value: object) -> object:
 def _taken(ctx: Context, parts: list[_Part], spec: Mapping) -> Node:
     """Parts put together: their sum, the best or worst only, the mean, or the best few."""
     take = str(spec.get("take", "sum"))
-    nodes = [part.node if part.weight == 1 else Op("mul", (part.node, number(part.weight)), NUM) for part in parts]
+    nodes = [
+        part.node if part.weight == 1 else Op("mul", (part.node, number(part.weight)), NUM) for part in parts
+    ]
     if take == "sum":
         return _sum(nodes)
     if take == "mean":
@@ -136,7 +178,11 @@ def _weighted(parts: list[_Part], rule: str) -> Node:
     if rule == "renormalise":
         known = [choose((missing(part.node), number(0)), default=number(part.weight)) for part in parts]
         total = _sum([_times(Op("or_else", (part.node, number(0)), NUM), part.weight) for part in parts])
-        return Op("div", (Op("mul", (total, number(sum((part.weight for part in parts), Fraction(0)))), NUM), _sum(known)), NUM)
+        return Op(
+            "div",
+            (Op("mul", (total, number(sum((part.weight for part in parts), Fraction(0)))), NUM), _sum(known)),
+            NUM,
+        )
     return _sum([_times(part.node, part.weight) for part in parts])
 
 
@@ -162,15 +208,33 @@ def _period(ctx: Context) -> None:
 
 def score(ctx: Context) -> Lowered:
     """积分、评分: parts with weights and caps, deductions, vetoes, rounded once, in bands."""
-    ctx.keys("base", "components", "deductions", "veto", "floor", "cap", "round", "missing", "period", "bands", "scale")
+    ctx.keys(
+        "base",
+        "components",
+        "deductions",
+        "veto",
+        "floor",
+        "cap",
+        "round",
+        "missing",
+        "period",
+        "bands",
+        "scale",
+    )
     _period(ctx)
     rule = str(ctx.body.get("missing", "not_computable"))
     if rule not in MISSING:
         raise PackError(f"missing “{rule}”无效", ctx.body.at("missing"), "、".join(MISSING))
     lowered = Lowered(number(0))
-    parts = [_part(ctx, name, value, ctx.body["components"], lowered, "") for name, value in ctx.mapping("components").items()]
+    parts = [
+        _part(ctx, name, value, ctx.body["components"], lowered, "")
+        for name, value in ctx.mapping("components").items()
+    ]
     total = _weighted(parts, rule)
-    minus = [_part(ctx, name, value, ctx.body["deductions"], lowered, "") for name, value in ctx.mapping("deductions", False).items()]
+    minus = [
+        _part(ctx, name, value, ctx.body["deductions"], lowered, "")
+        for name, value in ctx.mapping("deductions", False).items()
+    ]
     if minus:
         total = Op("sub", (total, _weighted(minus, rule if rule == "zero" else "not_computable")), NUM)
     if ctx.body.get("base") is not None:
@@ -181,11 +245,22 @@ def score(ctx: Context) -> Lowered:
     if vetoes:
         conditions = [ctx.fact(f"否决:{clause.name}", clause.node) for clause, _ in vetoes]
         doubt = missing(either(*conditions))
-        settled = [(condition, ctx.number(spec.get("to", 0))) for condition, (_, spec) in zip(conditions, vetoes, strict=True)]
+        settled = [
+            (condition, ctx.number(spec.get("to", 0)))
+            for condition, (_, spec) in zip(conditions, vetoes, strict=True)
+        ]
         total = choose(*settled, (doubt, Const(None, NUM)), default=total)
         lowered.clauses += [clause for clause, _ in vetoes]
-        lowered.grounds += [(clause.label, holds(condition)) for condition, (clause, _) in zip(conditions, vetoes, strict=True)]
-        lowered.extras["否决"] = Op("words", tuple(holds(c) for c in conditions), text("").type, tuple(clause.label for clause, _ in vetoes))
+        lowered.grounds += [
+            (clause.label, holds(condition))
+            for condition, (clause, _) in zip(conditions, vetoes, strict=True)
+        ]
+        lowered.extras["否决"] = Op(
+            "words",
+            tuple(holds(c) for c in conditions),
+            text("").type,
+            tuple(clause.label for clause, _ in vetoes),
+        )
         asked += conditions
     _finish(ctx, lowered, total, asked)
     return lowered
@@ -198,7 +273,9 @@ def _finish(ctx: Context, lowered: Lowered, total: Node, asked: list[Node]) -> N
     if ctx.body.get("bands") is not None:
         done = band_of(total, read_bands(ctx.mapping("bands")))
     lowered.outcome = within_population(ctx, choose((missing(total), text(UNDECIDED)), default=done))
-    lowered.value = total if ctx.where == TRUE else choose((holds(ctx.where), total), default=Const(None, NUM))
+    lowered.value = (
+        total if ctx.where == TRUE else choose((holds(ctx.where), total), default=Const(None, NUM))
+    )
     lowered.due = NEVER
     lowered.asked = asked
 
@@ -214,12 +291,41 @@ def index(ctx: Context) -> Lowered:
         if not isinstance(value, Mapping):
             spec = Mapping(ctx.body["indicators"].at(name))
             spec["value"] = value
-        check_keys(spec, ("value", "weight", "direction", "standardise", "cap", "floor", "source", "say", "bands", "replace", "about", "note"), f"指标“{name}”")
+        check_keys(
+            spec,
+            (
+                "value",
+                "weight",
+                "direction",
+                "standardise",
+                "cap",
+                "floor",
+                "source",
+                "say",
+                "bands",
+                "replace",
+                "about",
+                "note",
+            ),
+            f"指标“{name}”",
+        )
         raw = ctx.fact(f"原值:{name}", _bounded(ctx, ctx.number(spec["value"]), spec))
         node = ctx.fact(f"指标:{name}", _standardised(ctx, raw, spec, groups))
-        weight = Fraction(1) if spec.get("weight") is None else ctx.constant(_percent(spec["weight"]), "weight")
+        weight = (
+            Fraction(1) if spec.get("weight") is None else ctx.constant(_percent(spec["weight"]), "weight")
+        )
         parts.append(_Part(name, node, weight))
-        lowered.clauses.append(Clause(name, raw, str(spec["value"]), tuple(sources(spec)), str(spec.get("say", "")), "must", "indicator"))
+        lowered.clauses.append(
+            Clause(
+                name,
+                raw,
+                str(spec["value"]),
+                tuple(sources(spec)),
+                str(spec.get("say", "")),
+                "must",
+                "indicator",
+            )
+        )
         lowered.extras[name] = raw
         if node != raw:
             lowered.extras[f"{name}·标准值"] = node
@@ -252,7 +358,9 @@ def _standardised(ctx: Context, raw: Node, spec: Mapping, groups: tuple[Node, ..
         gain = Op("sub", (raw, low) if up else (high, raw), NUM)
         same = Op("compare", (high, low), BOOL, ("=",))
         # When all are equal nobody is behind: each counts in full.
-        return choose((missing(raw), Const(None, NUM)), (same, number(1)), default=Op("div", (gain, span), NUM))
+        return choose(
+            (missing(raw), Const(None, NUM)), (same, number(1)), default=Op("div", (gain, span), NUM)
+        )
     if method == "of_max":
         return Op("div", (raw, high) if up else (low, raw), NUM)
     if method == "rank":
@@ -265,7 +373,9 @@ def _standardised(ctx: Context, raw: Node, spec: Mapping, groups: tuple[Node, ..
         total, squares = (ctx.window(fn, plain, among, groups) for fn in ("sum_known", "squares"))
         z = Op("zscore", (plain, size, total, squares), NUM)
         return z if up else Op("sub", (number(0), z), NUM)
-    raise PackError(f"standardise “{method}”无效", spec.at("standardise"), "none、minmax、zscore、rank、of_max")
+    raise PackError(
+        f"standardise “{method}”无效", spec.at("standardise"), "none、minmax、zscore、rank、of_max"
+    )
 
 
 __all__ = ["both", "index", "score"]

@@ -1,0 +1,41 @@
+"""What tests share: a policy in a few lines of YAML, judged over a few rows."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganbu.engine.policy import Pack, load_pack
+from ganbu.engine.records import Records
+from ganbu.engine.run import Run, evaluate
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Callable[[str], Pack]:
+    """A pack from YAML text."""
+    number = 0
+
+    def make(text: str) -> Pack:
+        nonlocal number
+        number += 1
+        folder = tmp_path / f"pack{number}"
+        folder.mkdir()
+        (folder / "pack.yaml").write_text(text, "utf-8")
+        return load_pack(folder)
+
+    return make
+
+
+@pytest.fixture
+def judge(pack: Callable[[str], Pack]) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Results of the only policy in a text, by subject."""
+
+    def run(
+        text: str, rows: dict[str, list[dict[str, Any]]], as_of: str = "2025-06-30", **options: Any
+    ) -> dict[str, dict[str, Any]]:
+        found: Run = evaluate(pack(text), Records.from_rows(rows), date.fromisoformat(as_of), **options)
+        return {row["对象"]: row for row in found.rows(found.names[-1])}
+
+    return run
