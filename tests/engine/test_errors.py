@@ -102,7 +102,7 @@ def test_slips_in_expressions(pack, condition, said):
         ("pack: 甲\nregisters: {任职: {fields: {a: {type: int}}}}\n", "fields"),
         (
             "policy: 甲\nkind: eligibility\nrequire: {a: 是}\n---\nscenario: x\nas_of: 2024-01-01\ngiven: {人缘: []}\nexpect: {甲: 符合}\n",
-            "是否想写：人员",
+            "人员",
         ),
     ],
 )

@@ -12,6 +12,7 @@ from ganbu.engine.policy import check_keys
 from ganbu.engine.source import Mapping, place_of
 from ganbu.engine.tree import (
     BOOL,
+    FALSE,
     NUM,
     TEXT,
     TRUE,
@@ -366,7 +367,7 @@ def _measure(
             met = _compare(have, want.sign, goal) if spec.get("round") else _compare(have, want.sign, exact)
         else:
             met = _compare(have, want.sign, goal)
-        short = _compare(have, "<", goal)
+        short = TRUE if want.sign in (">=", ">") else FALSE if want.sign in ("<=", "<") else _compare(have, "<", goal)
         outcome = choose(
             (missing(met), text(UNDECIDED)), (met, text("达标")), (short, text("不足")), default=text("超出")
         )
