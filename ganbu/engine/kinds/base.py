@@ -352,13 +352,20 @@ def _gather(program: Program, register: str, node: Node, found: dict[Node, str])
     if isinstance(node, Op) and node.op == "unknown":
         found[node] = str(node.detail[0])
         return
+    if isinstance(node, Op) and node.op == "div" and node not in found:
+        # A mean or a share of no rows is not known, though nothing it is made of is missing.
+        found[node] = _ratio_text(program, register, node)
     if isinstance(node, (Field, Fact)):
         if node in found:
             return
         if node.row.of is None and isinstance(node, Fact):
             definition = program.definitions.get((register, node.name))
             if definition is not None and not isinstance(definition, (Aggregate, Window)):
+                before = set(found)
                 _gather(program, register, definition, found)
+                for leaf in found.keys() - before:
+                    if isinstance(leaf, Op) and leaf.op == "div" and not node.name.startswith("#"):
+                        found[leaf] = node.name.split("/", 1)[-1]
                 return
         row: Row | None = node.row
         while row is not None and row.of is not None:
@@ -374,6 +381,13 @@ def _gather(program: Program, register: str, node: Node, found: dict[Node, str])
         return
     for part in children(node):
         _gather(program, register, part, found)
+
+
+def _ratio_text(program: Program, register: str, node: Op) -> str:
+    for arg in node.args:
+        if isinstance(arg, Fact) and arg.name.startswith("#"):
+            return program.texts.get((arg.row.register, arg.name), "比值").split("：", 1)[-1]
+    return "比值"
 
 
 def _path_text(program: Program, row: Row, leaf: str, is_fact: bool) -> str:
