@@ -135,14 +135,13 @@ def _merge_person(
         person["person_id"] = same
     key = str(person["person_id"])
     before = people.get(key)
-    merged = {**(before or {}), **person}
     if before is None:
         report.new += 1
     elif _changed(before, person, report, file):
         report.changed += 1
     else:
         report.unchanged += 1
-    people[key] = merged
+    people[key] = {**(before or {}), **person}
     for name, items in rows.items():
         if name == "person":
             continue

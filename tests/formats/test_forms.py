@@ -1,0 +1,297 @@
+"""任免审批表 files; the numbers are those of the exchange-format test vectors."""
+
+import base64
+import zipfile
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganbu.dates import PartialDate
+from ganbu.errors import FormatError
+from ganbu.formats.batch import read_batch
+from ganbu.formats.form import AppointmentForm, FamilyMember, age_at_form_date, in_printing_order
+from ganbu.formats.grammars import read_assessments, read_awards, read_party_joining
+from ganbu.formats.lrm import lrm_losses, read_lrm, write_lrm
+from ganbu.formats.lrmx import read_lrmx, write_lrmx
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 3 + b"\xff\xd9"
+
+
+def form(**changes):
+    values = {"name": "李芳", "sex": "女", "birth_date": "198003", "ethnic_group": "汉族", "party_joining": "200108", "work_start": "200207", "resume": "2002.07--         某县司法局科员",
+              "family": [FamilyMember("丈夫", "王强", "197901", "中共党员", "某公司")], "id_number": "11010119800302002X"}  # fmt: skip
+    return AppointmentForm(**{**values, **changes})
+
+
+def xml(inner, head='<?xml version="1.0" encoding="utf-8"?>'):
+    return f"{head}\r\n<Person>\r\n{inner}\r\n</Person>\r\n"
+
+
+def test_01_byte_order_mark_and_crlf():
+    assert read_lrmx(b"\xef\xbb\xbf" + write_lrmx(form()), "a.lrmx") == form()
+
+
+def test_02_utf_16_little_endian():
+    content = write_lrmx(form()).decode().replace("utf-8", "utf-16").encode("utf-16-le")
+    assert read_lrmx(b"\xff\xfe" + content, "a.lrmx") == form()
+
+
+def test_03_no_declaration_and_gbk_bytes():
+    content = write_lrmx(form()).decode().split("\r\n", 1)[1].encode("gbk")
+    assert read_lrmx(content, "a.lrmx") == form()
+
+
+def test_04_pretty_printed_empties():
+    found = read_lrmx(
+        xml("  <XingMing>李芳</XingMing>\r\n  <JiGuan>\r\n  </JiGuan>\r\n  <NiRenZhiWu/>").encode(), "a.lrmx"
+    )
+    assert (found.name, found.native_place, found.proposed_post) == ("李芳", "", "")
+
+
+def test_05_an_unknown_element_is_kept():
+    content = write_lrmx(form()).replace(
+        b"<ZhaoPian>", b'<XinZeng a="1">\xe4\xb8\x80<b/></XinZeng>\r\n  <ZhaoPian>'
+    )
+    found = read_lrmx(content, "a.lrmx")
+    assert found.unknown == ('<XinZeng a="1">一<b/></XinZeng>',) and write_lrmx(found) == content
+
+
+def test_06_two_family_lists():
+    item = "<Item><ChengWei>{}</ChengWei><XingMing>{}</XingMing></Item>"
+    inner = f"<XingMing>李芳</XingMing><JiaTingChengYuan>{item.format('父亲', '李一')}</JiaTingChengYuan><JiaTingChengYuan>{item.format('母亲', '张二')}</JiaTingChengYuan>"
+    assert [m.name for m in read_lrmx(xml(inner).encode(), "a.lrmx").family] == ["李一", "张二"]
+
+
+def test_07_padding_items_are_dropped():
+    item = "<Item><ChengWei></ChengWei><XingMing></XingMing></Item>"
+    assert (
+        read_lrmx(
+            xml(f"<XingMing>李芳</XingMing><JiaTingChengYuan>{item * 3}</JiaTingChengYuan>").encode(),
+            "a.lrmx",
+        ).family
+        == []
+    )
+
+
+def test_08_photo_in_76_column_lines():
+    lines = base64.encodebytes(JPEG).decode()
+    assert (
+        read_lrmx(xml(f"<XingMing>李芳</XingMing><ZhaoPian>{lines}</ZhaoPian>").encode(), "a.lrmx").photo
+        == JPEG
+    )
+
+
+def test_09_a_photo_with_a_tail_of_zeros():
+    found = read_lrmx(
+        xml(
+            f"<XingMing>李芳</XingMing><ZhaoPian>{base64.b64encode(JPEG + bytes(500)).decode()}</ZhaoPian>"
+        ).encode(),
+        "a.lrmx",
+    )
+    assert found.photo is not None and found.photo.startswith(JPEG)
+
+
+def test_10_twice_escaped_ampersands():
+    found = read_lrmx(
+        xml("<XingMing>李芳</XingMing><RenMianLiYou>甲&amp;lt;乙</RenMianLiYou>").encode(), "a.lrmx"
+    )
+    assert "<" in found.reasons and found.issues
+
+
+def test_18_month_13_is_reported_not_guessed():
+    found = read_lrmx(write_lrmx(form(birth_date="198013")), "a.lrmx")
+    assert [issue.code for issue in found.issues] == ["date.month_out_of_range"]
+
+
+def test_19_age_on_the_boundary_month():
+    from datetime import date
+
+    at = form(birth_date="198003", age_date="20250301")
+    assert age_at_form_date(at, date(2025, 12, 1)) == 45
+    assert age_at_form_date(form(birth_date="198004", age_date="20250301"), date(2025, 12, 1)) == 44
+
+
+def test_20_a_dead_relative_stays_in_the_list():
+    dead = FamilyMember("父亲", "李一", "195001", "中共党员", "某局原科员（已故）")
+    assert read_lrmx(write_lrmx(form(family=[dead])), "a.lrmx").family == [dead]
+    ordered = in_printing_order([dead, FamilyMember("女", "王小"), FamilyMember("丈夫", "王强")])
+    assert [m.relation for m in ordered] == ["丈夫", "女", "父亲"]
+
+
+def test_21_party_month_and_another_party():
+    found = read_party_joining("200108；民建")
+    assert (found.ccp, found.parties) == (PartialDate(2001, 8), ("民建",))
+
+
+@pytest.mark.parametrize("slots", [7, 13])
+def test_22_lrm_with_7_and_13_slots(slots):
+    parts = write_lrm(form())[0].decode("gb18030").split('","')
+    for at in range(20, 25):
+        values = parts[at].split("@")
+        parts[at] = "@".join([*values, *[""] * (slots - len(values))])
+    text = '","'.join(parts).encode("gb18030")
+    assert read_lrm(text, "a.lrm") == replace(form(), id_number="")
+    assert [issue.field for issue in lrm_losses(form(), "a.lrm")] == ["身份证号"]
+
+
+def test_23_a_comma_in_a_relatives_unit_shifts_no_column():
+    family = [
+        FamilyMember("丈夫", "王强", "197901", "中共党员", "某公司@副经理"),
+        FamilyMember("父亲", "李一", "195001", "群众", "退休"),
+    ]
+    text, _ = write_lrm(form(family=family))
+    broken = text.decode("gb18030").replace("＠", "@").encode("gb18030")
+    found = read_lrm(broken, "a.lrm")
+    assert (
+        [m.name for m in found.family] == ["王强", "李一"]
+        and found.family[0].work == "某公司，副经理"
+        and found.family[1].work == "退休"
+    )
+    assert "lrm.family_shifted" in [issue.code for issue in found.issues]
+
+
+def test_24_canonical_files_come_back_byte_for_byte_and_damaged_ones_by_value():
+    content = write_lrmx(form(photo=JPEG))
+    assert write_lrmx(read_lrmx(content, "a.lrmx")) == content
+    damaged = content.replace(b"\r\n", b"\n").replace(b"  <", b"\t\t<")
+    assert read_lrmx(damaged, "a.lrmx") == form(photo=JPEG)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b'<?xml version="1.0"?><!DOCTYPE Person [<!ENTITY x SYSTEM "file:///etc/passwd">]><Person><XingMing>&x;</XingMing></Person>',
+            "实体",
+        ),
+        (b"<Person><XingMing>", "XML|读"),
+        (b"<Other/>", "Person"),
+        (b"", ""),
+        (b"\x00\x01\x02", ""),
+    ],
+)
+def test_a_broken_file_gives_one_clear_error(content, said):
+    with pytest.raises(FormatError, match=said) as caught:
+        read_lrmx(content, "坏.lrmx")
+    assert "坏.lrmx" in str(caught.value)
+
+
+def test_a_file_too_large_is_refused():
+    with pytest.raises(FormatError, match="上限"):
+        read_lrmx(b"x" * 100, "a.lrmx", max_bytes=10)
+    with pytest.raises(FormatError, match="上限"):
+        read_lrm(b"x" * 100, "a.lrm", max_bytes=10)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b'"a","b"', b'"' + b'","'.join([b"x"] * 40) + b'"'])
+def test_what_is_not_lrm_is_refused(content):
+    with pytest.raises(FormatError):
+        read_lrm(content, "a.lrm")
+
+
+def test_a_quote_in_the_resume_is_put_back():
+    text, _ = write_lrm(form())
+    broken = text.decode("gb18030").replace("司法局科员", '司法局","科员').encode("gb18030")
+    found = read_lrm(broken, "a.lrm")
+    assert '司法局","科员' in found.resume and found.issues[0].code == "lrm.rejoined"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300))
+def test_random_bytes_never_do_anything_else_than_format_error(content):
+    for read in (read_lrmx, read_lrm):
+        try:
+            read(content, "x")
+        except FormatError:
+            pass
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 4000), st.binary(min_size=1, max_size=6))
+def test_damaged_files_never_do_anything_else_than_format_error(at, noise):
+    content = write_lrmx(form())
+    at %= len(content)
+    for damaged in (content[:at] + noise + content[at:], content[:at], content[:at] + content[at + 5 :]):
+        try:
+            read_lrmx(damaged, "x.lrmx")
+        except FormatError:
+            pass
+
+
+plain = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(plain, plain, plain)
+def test_any_text_survives_both_formats(name, place, reason):
+    one = AppointmentForm(name=name, native_place=place, reasons=reason)
+    assert read_lrmx(write_lrmx(one), "x") == one
+    assert read_lrm(write_lrm(one)[0], "x") == one
+
+
+def test_small_grammars():
+    found, _ = read_assessments("2021—2023年称职；2024年优秀")
+    assert [(a.year, a.grade) for a in found] == [
+        (2021, "称职"),
+        (2022, "称职"),
+        (2023, "称职"),
+        (2024, "优秀"),
+    ]
+    assert read_awards("无") == ((), ()) and read_party_joining("群众").none
+
+
+# -- batches -----------------------------------------------------------------------------------------------------
+
+
+def zipped(path, entries, **options):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_folder_with_a_broken_file_and_an_lrm_with_its_photo(tmp_path):
+    (tmp_path / "一").mkdir()
+    (tmp_path / "一" / "甲.lrmx").write_bytes(write_lrmx(form()))
+    (tmp_path / "坏.lrmx").write_bytes(b"<Person>")
+    text, _ = write_lrm(form())
+    (tmp_path / "乙.lrm").write_bytes(text)
+    (tmp_path / "乙.pic").write_bytes(JPEG)
+    found = {name: (one, issues) for name, one, issues in read_batch(tmp_path)}
+    assert found["一/甲.lrmx"][0] == form() and found["乙.lrm"][0].photo == JPEG
+    assert found["坏.lrmx"][0] is None and found["坏.lrmx"][1][0].severity == "error"
+
+
+def test_names_in_gbk_are_read(tmp_path):
+    path = zipped(tmp_path / "a.zip", [("XXXX.lrmx", write_lrmx(form()))])
+    # Old Windows tools write the name in GBK and do not say so.
+    path.write_bytes(path.read_bytes().replace(b"XXXX.lrmx", "干部".encode("gbk") + b".lrmx"))
+    assert [(name, one) for name, one, _ in read_batch(path)] == [("干部.lrmx", form())]
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([("../外.lrmx", b"x")], "之外"),
+        ([("/etc/x.lrmx", b"x")], "之外"),
+        ([("里.zip", b"x")], "压缩包"),
+        ([("炸.lrmx", b"0" * 5_000_000)], "炸弹"),
+        ([("大.lrmx", b"0" * 21_000_000)], "过大"),
+    ],
+)
+def test_dangerous_archives_are_refused(tmp_path, entries, said):
+    with pytest.raises(FormatError, match=said):
+        list(read_batch(zipped(tmp_path / "a.zip", entries)))
+
+
+def test_links_and_broken_archives_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "l.zip", "w") as archive:
+        link = zipfile.ZipInfo("l.lrmx")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    (tmp_path / "b.zip").write_bytes(b"PK nonsense")
+    for name, said in (("l.zip", "链接"), ("b.zip", "完好"), ("none.zip", "没有这个文件")):
+        with pytest.raises(FormatError, match=said):
+            list(read_batch(tmp_path / name))

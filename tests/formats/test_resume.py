@@ -1,0 +1,189 @@
+"""Résumés; the numbers are those of the exchange-format test vectors."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganbu.dates import PartialDate
+from ganbu.formats.resume import Resume, ResumeEntry, parse_resume
+from ganbu.formats.resume_checks import check_resume
+from ganbu.formats.resume_writer import write_resume
+
+CANONICAL = """1998.09--2002.07  某大学法学院法律专业学习
+2002.07--2008.03  某县司法局科员（其间：2004.09--2007.06在某大学公共管理专业在职研究生学习，获公共管理硕士学位；2006.03--2006.12挂职任某镇党委委员）
+2008.03--2015.11  某县司法局副局长
+2015.11--         某县司法局党组书记、局长
+（2013.09--2016.01某省委党校经济学专业研究生学习）
+
+某县第十二届、十三届县委委员
+"""
+
+
+@pytest.mark.parametrize(
+    "separator", ["--", "-", "—", "——", "─", "－", "~", "～", "至", "到", " -- ", "－－"]
+)
+def test_11_every_separator(separator):
+    (entry,) = parse_resume(f"2002.07{separator}2008.03  某县司法局科员").entries
+    assert (entry.start.iso(), entry.end.iso(), entry.text) == ("2002-07", "2008-03", "某县司法局科员")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["2015.11--         某局局长", "2015.11--至今  某局局长", "2015.11——今 某局局长", "2015.11-- 某局局长"],
+)
+def test_12_an_open_last_line(line):
+    (entry,) = parse_resume(line).entries
+    assert entry.open and entry.end is None and entry.text == "某局局长"
+
+
+@pytest.mark.parametrize(
+    "bracket",
+    [
+        "（其间：2004.09--2007.06在某大学学习）",
+        "(期间:2004.09-2007.06在某大学学习)",
+        "（其间：2004.09--2007.06在某大学（党校）学习）",
+        "(其间：2004.09--2007.06在某大学学习",
+    ],
+)
+def test_13_meanwhile_brackets_in_every_state(bracket):
+    (entry,) = parse_resume("2002.07--2008.03  某县司法局科员" + bracket).entries
+    assert (
+        entry.text == "某县司法局科员"
+        and entry.inner[0].start.iso() == "2004-09"
+        and entry.inner[0].end.iso() == "2007-06"
+    )
+
+
+def test_14_and_15_bracket_line_and_tail():
+    found = parse_resume(CANONICAL)
+    assert [entry.start.iso() for entry in found.entries] == ["1998-09", "2002-07", "2008-03", "2015-11"]
+    assert [piece.start.iso() for piece in found.entries[1].inner] == ["2004-09", "2006-03"]
+    assert found.studies[0].start.iso() == "2013-09" and found.studies[0].parents == (2, 3)
+    assert found.tail == "某县第十二届、十三届县委委员"
+    assert found.entries[0].study.school == "某大学" or "某大学" in found.entries[0].study.school
+
+
+def test_16_a_continuation_line_joins_the_one_before():
+    (entry,) = parse_resume("2002.07--2008.03  某县司法局\n                  科员").entries
+    assert entry.text == "某县司法局科员"
+
+
+def test_17_a_date_with_only_a_year():
+    (entry,) = parse_resume("2002--2008.03  某县司法局科员").entries
+    assert entry.start == PartialDate(2002) and entry.start.precision == "year"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "1998.9-2002.7 某大学法学院法律专业学习",
+        "１９９８．０９－－２００２．０７　　某大学法学院法律专业学习",
+        "199809—200207某大学法学院法律专业学习",
+        "1998年9月至2002年7月  某大学法学院法律专业学习",
+    ],
+)
+def test_damaged_lines_mean_the_same(damaged):
+    assert parse_resume(damaged).entries == parse_resume(CANONICAL).entries[:1]
+
+
+def test_the_canonical_text_is_written_as_it_was_read():
+    assert write_resume(parse_resume(CANONICAL)).replace("\r\n", "\n").strip() == CANONICAL.strip()
+
+
+def codes(text, **facts):
+    return {
+        issue.code.removeprefix("resume.")
+        for issue in check_resume(parse_resume(text), "a", today=date(2025, 6, 30), **facts)
+    }
+
+
+LINE = "{}--{}  某县司法局{}"
+
+
+@pytest.mark.parametrize(
+    ("letter", "text", "facts", "code"),
+    [
+        ("a", LINE.format("2008.03", "2002.07", "科员"), {}, "reversed"),
+        (
+            "b",
+            LINE.format("2002.07", "2008.03", "科员") + "\n" + LINE.format("2008.05", "2015.11", "科长"),
+            {},
+            "gap",
+        ),
+        (
+            "b",
+            LINE.format("2002.07", "2008.03", "科员") + "\n" + LINE.format("2008.01", "2015.11", "科长"),
+            {},
+            "overlap",
+        ),
+        ("c", "2002.07--         某局科员\n2008.03--         某局科长", {}, "several_open"),
+        ("d", "2002.07--         某局科员\n2008.03--2010.01  某局科长", {}, "open_not_last"),
+        ("e", LINE.format("2002.07", "2008.03", "科员"), {"work_start": PartialDate(2001, 7)}, "late_start"),
+        (
+            "e",
+            LINE.format("2002.07", "2008.03", "科员"),
+            {"work_start": PartialDate(2003, 1)},
+            "work_boundary",
+        ),
+        ("f", LINE.format("2002.07", "2008.03", "科员"), {"birth": PartialDate(1990, 1)}, "too_young"),
+        ("g", "2002.07--2008.03  某局科员（其间：2007.09--2009.06某大学学习）", {}, "child_outside"),
+        ("h", LINE.format("2002.07", "2008.03", "科员"), {"degrees": ["大学"]}, "degree_without_study"),
+        ("h", "1998.09--2002.07  某大学法律专业学习", {}, "study_without_degree"),
+        ("i", LINE.format("2002.07", "2008.03", "科员"), {"current_post": "某县司法局局长"}, "current_post"),
+        (
+            "j",
+            LINE.format("2002.07", "2008.03", "科员"),
+            {"post_starts": [PartialDate(2005, 1)]},
+            "post_boundary",
+        ),
+        ("k", "2002.07—2008.03  某局科员", {}, "style"),
+        ("l", LINE.format("2002.07", "2030.03", "科员"), {}, "future"),
+        (
+            "m",
+            LINE.format("2002.07", "2008.03", "科员") + "\n" + LINE.format("2002.07", "2008.03", "科员"),
+            {},
+            "duplicate",
+        ),
+        (
+            "n",
+            LINE.format("2002.07", "2008.03", "科员"),
+            {"trainings": [(PartialDate(2005, 1), PartialDate(2005, 4))]},
+            "training_not_noted",
+        ),
+    ],
+)
+def test_each_check_asks_and_is_silent_when_all_is_well(letter, text, facts, code):
+    assert code in codes(text, **facts)
+    assert code not in codes(
+        "1998.09--2002.07  某大学法律专业学习\n2002.07--2008.03  某县司法局科员\n2008.03--         某县司法局科长",
+        birth=PartialDate(1980, 1),
+        work_start=PartialDate(2002, 7),
+        degrees=["大学"],
+        current_post="某县司法局科长",
+        post_starts=[PartialDate(2008, 3)],
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="12 09.-—至今（）()其间：；\n年月某局科员学习、", max_size=80))
+def test_no_text_stops_the_reader(text):
+    parse_resume(text)
+
+
+months = st.integers(1980 * 12, 2024 * 12)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(months, min_size=2, max_size=8, unique=True))
+def test_a_career_written_is_a_career_read(edges):
+    edges = sorted(edges)
+    day = lambda m: PartialDate(m // 12, m % 12 + 1)  # noqa: E731
+    rows = [
+        ResumeEntry(day(a), day(b), f"某局职位{n}号")
+        for n, (a, b) in enumerate(zip(edges, edges[1:], strict=False))
+    ]
+    rows.append(ResumeEntry(day(edges[-1]), None, "某局局长", open=True))
+    text = write_resume(Resume(tuple(rows)))
+    assert parse_resume(text).entries == tuple(rows) and write_resume(parse_resume(text)) == text
