@@ -21,7 +21,7 @@ def ganbu(*args, cwd=None):
         cwd=cwd,
         check=False,
         env={"COLUMNS": "200", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONUTF8": "1"},
-    )  # noqa: S603
+    )
     return run.returncode, run.stdout, run.stderr
 
 
@@ -139,7 +139,7 @@ def test_what_goes_wrong_is_said_once(data, args, code, said):
         if "--records" in args or args[0] not in ("evaluate", "explain")
         else ("--records", data / "records")
     )
-    got, out, err = ganbu(*args, *where)
+    got, _out, err = ganbu(*args, *where)
     assert got == code and said in err and "Traceback" not in err
 
 

@@ -666,12 +666,20 @@ class Backend:
     def _op_or_else(self, node: Op, env: Env) -> Sql:
         one, two = self._args(node, env)
         if node.type.kind == "num":
-            one, two = numbers.aligned(one, two)
-            if one.den and not numbers.literal(one.den):
-                text = f"CASE WHEN {one.missing} THEN {two.text} ELSE {one.text} END"
-                den = f"CASE WHEN {one.missing} THEN {two.den} ELSE {one.den} END"
+            gone = one.missing
+            # Each branch keeps its own denominator: the first one's is not known exactly when it is needed least.
+            one, two = _together([one, two])
+            if one.den != two.den:
+                text = f"(CASE WHEN {gone} THEN {two.text} ELSE {one.text} END)"
+                den = f"(CASE WHEN {gone} THEN {two.den} ELSE {one.den} END)"
+                wide = max(one.digits, two.digits)
                 return replace(
-                    one, text=text, den=den, nullable=two.nullable, digits=max(one.digits, two.digits)
+                    one,
+                    text=text,
+                    den=den,
+                    nullable=two.nullable,
+                    digits=wide,
+                    den_digits=max(one.den_digits, two.den_digits),
                 )
         return replace(
             one,

@@ -320,7 +320,9 @@ class _Parser:
             else:
                 parts.append(self.either())
             if self.token.kind == "end":
-                raise self.fail(f"{token.text}( 没有右括号", "写在花括号 {…} 里的算式含有逗号或冒号时，整个算式要加引号")
+                raise self.fail(
+                    f"{token.text}( 没有右括号", "写在花括号 {…} 里的算式含有逗号或冒号时，整个算式要加引号"
+                )
         return Syntax(
             "call", token.text, tuple(parts), tuple(named), token.start, self.tokens[self.index - 1].end
         )

@@ -130,7 +130,7 @@ def _value(spec: FormField, raw: str, file: str, issues: list[Issue]) -> str:
 def _take_education(form: AppointmentForm, raw: str, halves: tuple[tuple[str, str], ...], file: str) -> None:
     """`全日制学历#学位@在职学历#学位`: a mark too many stays in the last value it could belong to."""
     kinds = raw.split("@", 1)
-    parts = [part for kind in kinds for part in (kind.split("#", 1) + [""])[:2]]
+    parts = [part for kind in kinds for part in ([*kind.split("#", 1), ""])[:2]]
     if any("#" in part or "@" in part for part in parts):
         label = _BY_ATTRIBUTE[halves[0][0]].label
         form.issues.append(

@@ -42,6 +42,9 @@ def test_unknown_travels_through_conditions(judge, condition, outcome):
         ("max(年度考核, 得分) >= 1", [{"得分": 2}, {}], "不能判定"),
         ("share(年度考核, 等次 = '优秀') = 1/2", [{"等次": "优秀"}, {"等次": "称职"}], "符合"),
         ("last(年度考核).等次 = '优秀'", [], "不能判定"),
+        ("or_else(avg(年度考核, 得分), 7) = 7", [], "符合"),
+        ("or_else(avg(年度考核, 得分), 7) = 3/2", [{"得分": 1}, {"得分": 2}], "符合"),
+        ("round(or_else(avg(年度考核, 得分), 0), 4) = 0", [], "符合"),
     ],
 )
 def test_unknown_rows_in_aggregates(judge, condition, rows, outcome):

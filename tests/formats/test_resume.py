@@ -1,5 +1,6 @@
 """Résumés; the numbers are those of the exchange-format test vectors."""
 
+import itertools
 from datetime import date
 
 import pytest
@@ -181,8 +182,7 @@ def test_a_career_written_is_a_career_read(edges):
     edges = sorted(edges)
     day = lambda m: PartialDate(m // 12, m % 12 + 1)  # noqa: E731
     rows = [
-        ResumeEntry(day(a), day(b), f"某局职位{n}号")
-        for n, (a, b) in enumerate(zip(edges, edges[1:], strict=False))
+        ResumeEntry(day(a), day(b), f"某局职位{n}号") for n, (a, b) in enumerate(itertools.pairwise(edges))
     ]
     rows.append(ResumeEntry(day(edges[-1]), None, "某局局长", open=True))
     text = write_resume(Resume(tuple(rows)))

@@ -364,7 +364,11 @@ def _gather(program: Program, register: str, node: Node, found: dict[Node, str])
                 before = set(found)
                 _gather(program, register, definition, found)
                 for leaf in found.keys() - before:
-                    own = isinstance(leaf, Op) and leaf.op == "div" and found[leaf] == _ratio_text(program, register, leaf)
+                    own = (
+                        isinstance(leaf, Op)
+                        and leaf.op == "div"
+                        and found[leaf] == _ratio_text(program, register, leaf)
+                    )
                     if own and not node.name.startswith("#"):
                         found[leaf] = node.name.split("/", 1)[-1].split(":", 1)[-1]
                 return

@@ -367,7 +367,13 @@ def _measure(
             met = _compare(have, want.sign, goal) if spec.get("round") else _compare(have, want.sign, exact)
         else:
             met = _compare(have, want.sign, goal)
-        short = TRUE if want.sign in (">=", ">") else FALSE if want.sign in ("<=", "<") else _compare(have, "<", goal)
+        short = (
+            TRUE
+            if want.sign in (">=", ">")
+            else FALSE
+            if want.sign in ("<=", "<")
+            else _compare(have, "<", goal)
+        )
         outcome = choose(
             (missing(met), text(UNDECIDED)), (met, text("达标")), (short, text("不足")), default=text("超出")
         )
