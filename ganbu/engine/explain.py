@@ -297,9 +297,10 @@ def _behind(run: Run, judged: Judged, leaf: Node, identity: str) -> list[dict[st
     if definition.where is not None and not looks_out(definition.where):
         condition = f"({run.backend.sql(definition.where, Env(register.name, 'i')).text}) IS NOT FALSE"
     fields = _telling(register, definition)
-    kept = ", ".join(f"i.{name(f.name)}" for f in fields)
-    order = f" ORDER BY i.{name(register.order)}" if register.order else ""
-    query = f"SELECT i.{name(register.id_field)} AS __id, {kept} FROM {name(layers[-1][1])} i WHERE i.{name(definition.link)} = ({whom}) AND {condition}{order} LIMIT {MOST_RECORDS}"
+    kept = ", ".join(f"v.{name(f.name)}" for f in fields)
+    order = f" ORDER BY v.{name(register.order)}" if register.order else ""
+    base = f"{name(layers[0][1])} v JOIN {name(layers[-1][1])} i ON i.__row = v.__row"
+    query = f"SELECT v.{name(register.id_field)} AS __id, {kept} FROM {base} WHERE v.{name(definition.link)} = ({whom}) AND {condition}{order} LIMIT {MOST_RECORDS}"
     found = []
     for raw in run.store.connection.sql(query).to_arrow_table().to_pylist():
         record: dict[str, Any] = {"登记表": register.label, "编号": raw["__id"]}

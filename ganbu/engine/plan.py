@@ -38,6 +38,8 @@ class Plan:
     virtual: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     columns: dict[tuple[str, object], Column] = field(default_factory=dict)
     picks: dict[tuple[str, str], list[Leaf]] = field(default_factory=lambda: defaultdict(list))
+    fields: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    kept: set[str] = field(default_factory=set)
     _levels: dict[str, int] = field(default_factory=dict)
     _same: dict[tuple[str, Node], Column] = field(default_factory=dict)
 
@@ -62,6 +64,9 @@ class Plan:
         self.columns[key] = column
         match node:
             case Aggregate():
+                self.fields[node.register].add(node.link)
+                if node.key:
+                    self.fields[register].add(node.key)
                 parts = node.parts
                 for part in parts:
                     self.gather(part, node.register, register)
@@ -98,9 +103,13 @@ class Plan:
         if row.of is None:
             if leaf[0] == "fact":
                 self.need(root, leaf[1])
+            else:
+                self.fields[root].add(leaf[1])
             return
         if leaf[0] == "fact":
             self.need(row.register, leaf[1])
+        else:
+            self.fields[row.register].add(leaf[1])
         base = row.of.register
         if self.is_pick(base, row.via):
             self.reach(row.of, ("fact", row.via), root)
@@ -181,6 +190,65 @@ class Plan:
         if self.is_pick(row.of.register, row.via):
             return self.leaf_level(row.of, ("fact", row.via), root)
         return self.level(self.columns[root, reached(row, leaf)])
+
+    def keep(self, register: str, node: Node) -> None:
+        """Ask for what an expression over final rows mentions, and keep it to the end."""
+        self.gather(node, register, "")
+        for part in walk(node):
+            if isinstance(part, (Field, Fact)):
+                leaf = ("fact" if isinstance(part, Fact) else "field", part.name)
+                self.kept |= {f"{c.register}|{c.id}" for c in self._own_columns(part.row, leaf, register)}
+
+    def output(self, register: str, name: str) -> Column:
+        """Ask for a fact and keep it to the end."""
+        column = self.need(register, name)
+        self.kept.add(f"{register}|{column.id}")
+        return column
+
+    @cached_property
+    def last_read(self) -> dict[str, int]:
+        """For each column the highest level at which another column reads it; layers above need not carry it."""
+        found: dict[str, int] = {}
+
+        def read(row: Row, leaf: Leaf, root: str, level: int) -> None:
+            for column in self._own_columns(row, leaf, root):
+                key = f"{column.register}|{column.id}"
+                found[key] = max(found.get(key, 0), level)
+
+        for column in self.ordered:
+            node, level = column.node, column.level
+            if node is None:
+                assert column.row is not None and column.row.of is not None
+                read(column.row.of, ("field", column.row.via), column.register, level)
+                read(Row(column.row.register), column.leaf, column.row.register, level)
+                continue
+            here = node.register if isinstance(node, Aggregate) else column.register
+            parts = (
+                [n for part in node.parts for n in walk(part)]
+                if isinstance(node, Aggregate)
+                else list(walk(node))
+            )
+            for part in parts:
+                if isinstance(part, (Field, Fact)):
+                    root = here if part.row.root.up == 0 else column.register
+                    read(part.row, ("fact" if isinstance(part, Fact) else "field", part.name), root, level)
+            if isinstance(node, Aggregate):
+                for leaf in self.picks.get((column.register, column.name), []):
+                    read(Row(node.register), leaf, node.register, level)
+        for register in self.virtual:
+            for column in self._effects(register) if register in self._shown else []:
+                key = f"{column.register}|{column.id}"
+                found[key] = max(found.get(key, 0), self.base_level(register))
+        return found
+
+    @property
+    def _shown(self) -> set[str]:
+        """The virtual registers whose effects have been asked for."""
+        return {
+            v
+            for v, effects in self.virtual.items()
+            if effects and all((o, e) in self.columns for o, e in effects)
+        }
 
     def _depth(self, column: Column, seen: dict[str, int]) -> int:
         if column.node is None or isinstance(column.node, Aggregate):

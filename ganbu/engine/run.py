@@ -297,14 +297,14 @@ class Evaluator:
                 continue
             registers.add(register)
             for output in judged.outputs:
-                plan.need(register, output.fact)
+                plan.output(register, output.fact)
             for _, node in judged.lowered.groups:
-                plan.gather(node, register, "")
-            plan.gather(display(self.program.vocabulary, judged.register), register, "")
+                plan.keep(register, node)
+            plan.keep(register, display(self.program.vocabulary, judged.register))
         for register, facts in (more or {}).items():
             registers.add(register)
             for fact in facts:
-                plan.need(register, fact)
+                plan.output(register, fact)
         backend = Backend(plan, snapshot, prefix)
         return plan, backend, backend.build(registers)
 

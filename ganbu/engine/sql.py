@@ -225,10 +225,26 @@ class Backend:
             parts = [part for column in by_depth[depth] for part in self._projection(column)]
             text = f"SELECT *, {', '.join(parts)} FROM ({text})"
         relation = f"{self.prefix}w_{register}_{level}"
-        self.made.append((relation, text))
+        self.made.append((relation, f"SELECT {', '.join(self._carried(register, level))} FROM ({text})"))
         if register not in self.layers:
             self.layers[register] = []
         self.layers[register].append((level, relation))
+
+    def _carried(self, register: str, level: int) -> list[str]:
+        """What later layers or the results still read: nothing else is carried up."""
+        spec = self.vocabulary.registers[register]
+        wanted = {spec.id_field, spec.name_field, *self.plan.fields.get(register, ())}
+        items = ["__row", *(name(f) for f in spec.fields if f in wanted)]
+        for column in self.plan.ordered:
+            key = f"{register}|{column.id}"
+            if column.register != register or column.level > level:
+                continue
+            if key in self.plan.kept or self.plan.last_read.get(key, 0) > level:
+                items.append(column.id)
+                den = self.shapes[key].den
+                if den and not numbers.literal(den):
+                    items.append(den)
+        return items
 
     def _projection(self, column: Column) -> list[str]:
         assert column.node is not None
@@ -807,6 +823,23 @@ class Backend:
 
     # -- windows ---------------------------------------------------------------------------------------------
 
+    def _seats(self, node: Window, env: Env, among: str, groups: list[str]) -> tuple[str, str]:
+        """Who takes part, and the order they are seated in: those who do not come last.
+
+        Places, ties and sizes of one ranking are written over the same order, so that it is sorted once.
+        """
+        assert node.value is not None
+        takes_part = f"(({among}) IS TRUE AND NOT {self.sql(node.value, env).missing})"
+        keys = [f"{takes_part} DESC"]
+        for key, descending in node.order:
+            shown = self.sql(key, env)
+            text = numbers.sort_key(shown) if key.type.kind == "num" else shown.text
+            keys.append(f"{text} {'DESC' if descending else 'ASC'} NULLS LAST")
+        if node.option("ties") == "row":
+            keys.append(name(self.vocabulary.registers[env.register].id_field))
+        parts = f"PARTITION BY {', '.join(groups)} " if groups else ""
+        return takes_part, f"{parts}ORDER BY {', '.join(keys)}"
+
     def window(self, node: Window, env: Env) -> Sql:
         """A window over all rows of the register."""
         among = self.sql(node.among, env).text if node.among is not None else "TRUE"
@@ -816,31 +849,21 @@ class Backend:
         value = self.sql(node.value, env) if node.value is not None else None
         match node.fn:
             case "place":
-                assert value is not None
-                keys = []
-                for key, descending in node.order:
-                    shown = self.sql(key, env)
-                    text = numbers.sort_key(shown) if key.type.kind == "num" else shown.text
-                    keys.append(f"{text} {'DESC' if descending else 'ASC'} NULLS LAST")
-                takes_part = f"(({among}) IS TRUE AND NOT {value.missing})"
-                if node.option("ties") == "row":
-                    keys.append(name(self.vocabulary.registers[env.register].id_field))
+                takes_part, seats = self._seats(node, env, among, groups)
                 function = {"dense": "dense_rank", "row": "row_number"}.get(str(node.option("ties")), "rank")
-                parts = ", ".join([*groups, takes_part])
-                text = f"CASE WHEN {takes_part} THEN {function}() OVER (PARTITION BY {parts} ORDER BY {', '.join(keys)}) END"
-                return Sql(text, True, 0, COUNT_DIGITS)
-            case "ties":
-                keys = [
-                    numbers.sort_key(self.sql(key, env))
-                    if key.type.kind == "num"
-                    else self.sql(key, env).text
-                    for key, _ in node.order
-                ]
                 return Sql(
-                    f"(count(*){only} OVER (PARTITION BY {', '.join([*groups, *keys])}))",
-                    False,
-                    0,
-                    COUNT_DIGITS,
+                    f"CASE WHEN {takes_part} THEN {function}() OVER ({seats}) END", True, 0, COUNT_DIGITS
+                )
+            case "ties":
+                takes_part, seats = self._seats(node, env, among, groups)
+                peers = f"count(*) OVER ({seats} RANGE BETWEEN CURRENT ROW AND CURRENT ROW)"
+                return Sql(f"({peers})", False, 0, COUNT_DIGITS)
+            case "seated" | "unseated":
+                takes_part, seats = self._seats(node, env, among, groups)
+                counted = takes_part if node.fn == "seated" else f"(({among}) AND NOT {takes_part})"
+                whole = "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+                return Sql(
+                    f"(count(*) FILTER (WHERE {counted}) OVER ({seats} {whole}))", False, 0, COUNT_DIGITS
                 )
             case "size":
                 return Sql(f"(count(*){only} OVER ({over}))", False, 0, COUNT_DIGITS)

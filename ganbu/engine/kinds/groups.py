@@ -96,16 +96,16 @@ def rank(ctx: Context) -> Lowered:
     ties = str(ctx.body.get("ties", "min"))
     if ties not in ("min", "dense", "row"):
         raise PackError(f"ties “{ties}”无效", ctx.body.at("ties"), "min、dense、row")
-    known = both(competing, negate(missing(value)))
     place = ctx.window("place", value, competing, groups, tuple(order), ties=ties)
     strict = (
         place if ties != "dense" else ctx.window("place", value, competing, groups, tuple(order), ties="min")
     )
-    size = ctx.window("size", None, known, groups)
-    tied = number(1) if ties == "row" else ctx.window("ties", value, known, groups, tuple(order))
-    backwards = tuple((node, not descending) for node, descending in order)
-    bottom = ctx.window("place", value, competing, groups, backwards, ties="min")
+    size = ctx.window("seated", value, competing, groups, tuple(order), ties=ties)
+    tied = (
+        number(1) if ties == "row" else ctx.window("ties", value, competing, groups, tuple(order), ties=ties)
+    )
     end = Op("sub", (Op("add", (strict, tied), NUM), number(1)), NUM)
+    bottom = ctx.fact("倒数", Op("add", (Op("sub", (size, end), NUM), number(1)), NUM))
     bands = _bands(ctx, size)
     outcome = _outcome(ctx, value, strict, end, bottom, bands, size)
     granted = [(holds(clause.node), text(clause.name)) for clause, _ in automatic]
@@ -118,7 +118,7 @@ def rank(ctx: Context) -> Lowered:
         branches.append((holds(aside), text("单列")))
     branches.append((missing(value), text(UNDECIDED)))
     outcome = choose(*branches, default=outcome)
-    unknown_peers = ctx.window("size", None, both(competing, missing(value)), groups)
+    unknown_peers = ctx.window("unseated", value, competing, groups, tuple(order), ties=ties)
     lowered = Lowered(
         within_population(ctx, outcome),
         value=value,
