@@ -32,7 +32,6 @@ test: lint
 	$(BIN)/ganbu packs test
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check numpy
 	$(BIN)/ganbu bench engine $(ARGS)
 
 clean:

@@ -9,7 +9,7 @@ import pytest
 
 from ganbu.engine.policy import Pack, load_pack
 from ganbu.engine.records import Records
-from ganbu.engine.run import Run, evaluate
+from ganbu.engine.run import ENGINES, Run, Store, evaluate
 
 
 @pytest.fixture
@@ -30,12 +30,17 @@ def pack(tmp_path: Path) -> Callable[[str], Pack]:
 
 @pytest.fixture
 def judge(pack: Callable[[str], Pack]) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Results of the only policy in a text, by subject."""
+    """Results of the last policy in a text, by subject; every engine must give the same."""
 
     def run(
         text: str, rows: dict[str, list[dict[str, Any]]], as_of: str = "2025-06-30", **options: Any
     ) -> dict[str, dict[str, Any]]:
-        found: Run = evaluate(pack(text), Records.from_rows(rows), date.fromisoformat(as_of), **options)
-        return {row["对象"]: row for row in found.rows(found.names[-1])}
+        made, store = pack(text), Store(Records.from_rows(rows))
+        runs: list[Run] = [
+            evaluate(made, store, date.fromisoformat(as_of), engine=engine, **options) for engine in ENGINES
+        ]
+        one, *others = (found.rows(found.names[-1]) for found in runs)
+        assert all(other == one for other in others), "the engines disagree"
+        return {row["对象"]: row for row in one}
 
     return run

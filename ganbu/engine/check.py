@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from ganbu.engine.evaluator import Evaluator
+from ganbu.engine.kernel import Prepared
+from ganbu.engine.kernel.computed import KernelComputed
 from ganbu.engine.policy import Pack, Policy
-from ganbu.engine.run import Evaluator
+from ganbu.engine.records import Records
 from ganbu.engine.scenario import given
-from ganbu.engine.sql import Snapshot
 from ganbu.errors import PackError, Place
 
 
@@ -35,15 +37,13 @@ def check_pack(pack: Pack, as_of: date | None = None) -> list[Remark]:
     except PackError as error:
         return [_error(error)]
     evaluator = Evaluator(pack, as_of, checking=True)
-    snapshot = Snapshot(
-        frozenset(pack.vocabulary.registers),
-        frozenset((r.name, f) for r in pack.vocabulary.registers.values() for f in r.fields),
-    )
+    nobody = Prepared(Records({}, pack.vocabulary))
     for policy in policies.values():
         try:
             _dates(policy)
             evaluator.judge(policy.name)
-            evaluator.statements([policy.name], snapshot)
+            wanted = evaluator.wanted([policy.name])
+            KernelComputed(nobody, evaluator.program, evaluator.virtual, wanted).run()
         except PackError as error:
             remarks.append(_error(error))
             continue

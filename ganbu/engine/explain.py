@@ -8,14 +8,14 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from ganbu.engine import numbers
 from ganbu.engine.bind import Program
+from ganbu.engine.evaluator import Evaluator, Judged
 from ganbu.engine.kinds.base import Clause, leaves, resolved
 from ganbu.engine.policy import Pack, value_text
 from ganbu.engine.records import Records
-from ganbu.engine.run import Evaluator, Judged, Run, Store, evaluate
-from ganbu.engine.sql import Env, name, quoted
-from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window, atoms, looks_out, walk
+from ganbu.engine.run import Run, Store, evaluate
+from ganbu.engine.tree import BOOL, TEXT, Aggregate, Const, Fact, Field, Node, Op, Row, Window, atoms, walk
+from ganbu.engine.tree import text as text_const
 from ganbu.errors import RecordsError
 from ganbu.vocabulary import Field as FieldSpec
 from ganbu.vocabulary import Register
@@ -246,30 +246,12 @@ def _identity(run: Run, judged: Judged, subject: str, rows: list[dict[str, Any]]
 
 
 def _values(run: Run, judged: Judged, identity: str, facts: Iterable[str]) -> dict[str, Any]:
-    register = judged.register
-    items, shapes = [], {}
-    for fact in facts:
-        shape = run.backend.shape(run.plan.need(register.name, fact), "")
-        shapes[fact] = shape
-        items.append(f"{shape.text} AS {name(fact)}")
-        if shape.den:
-            items.append(f"{shape.den} AS {name(fact + '/d')}")
-    if not items:
-        return {}
-    relation = name(run.compiled.final[register.name])
-    query = f"SELECT {', '.join(items)} FROM {relation} WHERE {name(register.id_field)} = {quoted(identity)}"
-    rows = run.store.connection.sql(query).to_arrow_table().to_pylist()
-    if not rows:
-        return dict.fromkeys(facts)
-    found: dict[str, Any] = {}
-    for fact, shape in shapes.items():
-        value = rows[0][fact]
-        node = run.evaluator.program.definitions[register.name, fact]
-        if value is not None and node.type.kind == "num":
-            den = rows[0].get(fact + "/d", 1) if shape.den else 1
-            value = None if den is None else Fraction(int(value), 10**shape.scale) / int(den)
-        found[fact] = value
-    return found
+    register, definitions = judged.register, run.evaluator.program.definitions
+    row = Row(register.name)
+    nodes: dict[str, Node] = {fact: Fact(row, fact, definitions[register.name, fact].type) for fact in facts}
+    own = Op("compare", (Field(row, register.id_field, TEXT), text_const(identity)), BOOL, ("=",))
+    cells = run.computed.fetch(register.name, nodes, own)
+    return {fact: next(iter(column.exact()), None) for fact, column in cells.items()}
 
 
 def _behind(run: Run, judged: Judged, leaf: Node, identity: str) -> list[dict[str, Any]]:
@@ -277,32 +259,18 @@ def _behind(run: Run, judged: Judged, leaf: Node, identity: str) -> list[dict[st
     if not isinstance(leaf, Fact):
         return []
     program, row = run.evaluator.program, leaf.row
-    owner = row.register
-    definition = program.definitions.get((owner, leaf.name))
+    definition = program.definitions.get((row.register, leaf.name))
     if not isinstance(definition, Aggregate) or definition.register in run.evaluator.virtual:
         return []
-    subject = judged.register
-    relation = name(run.compiled.final[subject.name])
-    if row.of is None:
-        whom = f"SELECT {name(definition.key or subject.id_field)} FROM {relation} WHERE {name(subject.id_field)} = {quoted(identity)}"
-    elif row.of.of is None and not run.plan.is_pick(row.of.register, row.via):
-        whom = f"SELECT {name(row.via)} FROM {relation} WHERE {name(subject.id_field)} = {quoted(identity)}"
-    else:
+    if row.of is not None and (row.of.of is not None or (row.of.register, row.via) in program.definitions):
         return []
     register = program.vocabulary.registers[definition.register]
-    layers = run.backend.layers.get(register.name)
-    if layers is None or register.name not in run.store.records.tables:
-        return []
-    condition = "TRUE"
-    if definition.where is not None and not looks_out(definition.where):
-        condition = f"({run.backend.sql(definition.where, Env(register.name, 'i')).text}) IS NOT FALSE"
     fields = _telling(register, definition)
-    kept = ", ".join(f"v.{name(f.name)}" for f in fields)
-    order = f" ORDER BY v.{name(register.order)}" if register.order else ""
-    base = f"{name(layers[0][1])} v JOIN {name(layers[-1][1])} i ON i.__row = v.__row"
-    query = f"SELECT v.{name(register.id_field)} AS __id, {kept} FROM {base} WHERE v.{name(definition.link)} = ({whom}) AND {condition}{order} LIMIT {MOST_RECORDS}"
+    rows = run.computed.behind(
+        definition, judged.register.name, row, identity, [f.name for f in fields], MOST_RECORDS
+    )
     found = []
-    for raw in run.store.connection.sql(query).to_arrow_table().to_pylist():
+    for raw in rows:
         record: dict[str, Any] = {"登记表": register.label, "编号": raw["__id"]}
         for spec in fields:
             value = raw[spec.name]
@@ -418,4 +386,4 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-__all__ = ["Explanation", "Seen", "explain", "numbers", "plain", "render", "shown"]
+__all__ = ["Explanation", "Seen", "explain", "plain", "render", "shown"]

@@ -197,3 +197,12 @@ def sort_key(value: Sql) -> str:
     if not value.den:
         return value.text
     return f"(CAST({value.text} AS HUGEINT) * {10 ** max(0, min(18, 36 - value.digits))} // {value.den})"
+
+
+def digits_of(value: Fraction | None, scale: int) -> int | None:
+    """An exact value as a whole number of `10**-scale`, rounded half-up (away from zero)."""
+    if value is None:
+        return None
+    top, bottom = abs(value.numerator) * 10**scale, value.denominator
+    whole: int = (2 * top + bottom) // (2 * bottom)
+    return -whole if value < 0 else whole

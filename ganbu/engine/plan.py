@@ -71,7 +71,7 @@ class Plan:
                 for part in parts:
                     self.gather(part, node.register, register)
                 if node.register in self.virtual:
-                    self._effects(node.register)
+                    self.effects(node.register)
             case Window():
                 for part in walk(node):
                     if part is not node:
@@ -80,7 +80,7 @@ class Plan:
                 self.gather(node, register, "")
         return column
 
-    def _effects(self, register: str) -> list[Column]:
+    def effects(self, register: str) -> list[Column]:
         """The columns a virtual register is made of."""
         keys = ("", "·起始日", "·截止日", "·对象")
         return [self.need(owner, effect + key) for owner, effect in self.virtual[register] for key in keys]
@@ -168,7 +168,7 @@ class Plan:
         """The level at which a register begins: 0, or above the effects a virtual register is made of."""
         if register not in self.virtual:
             return 0
-        return 1 + max((self.level(column) for column in self._effects(register)), default=0)
+        return 1 + max((self.level(column) for column in self.effects(register)), default=0)
 
     def node_level(self, node: Node, here: str, outer: str) -> int:
         """The level at which everything an expression mentions is there."""
@@ -236,7 +236,7 @@ class Plan:
                 for leaf in self.picks.get((column.register, column.name), []):
                     read(Row(node.register), leaf, node.register, level)
         for register in self.virtual:
-            for column in self._effects(register) if register in self._shown else []:
+            for column in self.effects(register) if register in self._shown else []:
                 key = f"{column.register}|{column.id}"
                 found[key] = max(found.get(key, 0), self.base_level(register))
         return found

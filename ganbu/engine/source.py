@@ -17,6 +17,10 @@ MAX_BYTES = 2_000_000
 _TAGS = {"str", "int", "float", "bool", "null", "timestamp", "seq", "map"}
 _INT = re.compile(r"^-?\d+$")
 _DECIMAL = re.compile(r"^-?\d+\.\d+$")
+_SLIPS = {
+    "mapping values": "算式里有“冒号加空格”时，整个算式要加引号",
+    "expected ',' or": "花括号或方括号里的算式含有 {…} 或 […] 时，整个算式要加引号",
+}
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
 
@@ -116,10 +120,11 @@ def _value(node: yaml.Node, file: str, lines: list[str]) -> Any:
         return _scalar(node, file, lines)
     if isinstance(node, yaml.SequenceNode):
         sequence = Sequence(place)
-        sequence.extend(_value(item, file, lines) for item in node.value)
+        entries: list[tuple[yaml.Node, ...]] = [(item,) for item in node.value]
+        sequence.extend(_value(item, file, lines) for (item,) in _rejoined(node, entries))
         return sequence
     mapping = Mapping(place)
-    for key_node, value_node in node.value:
+    for key_node, value_node in _rejoined(node, node.value):
         key_place = Place(file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
         if not isinstance(key_node, yaml.ScalarNode):
             raise PackError("键必须是文本", key_place)
@@ -129,6 +134,36 @@ def _value(node: yaml.Node, file: str, lines: list[str]) -> Any:
         mapping[key] = _value(value_node, file, lines)
         mapping.places[key] = key_place
     return mapping
+
+
+def _open(text: str) -> int:
+    """How many brackets of an expression are still open."""
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    return sum(bare.count(sign) for sign in "(（") - sum(bare.count(sign) for sign in ")）")
+
+
+def _rejoined(
+    node: yaml.Node, entries: list[tuple[yaml.Node, ...]]
+) -> Iterator[tuple[yaml.Node, ...]]:
+    """The entries of a `{…}` or `[…]` with expressions put together again that YAML cut at their commas.
+
+    `{人数: count(任职, 免职时间 is missing)}` is one entry, as anybody would read it.
+    """
+    rest = iter(entries)
+    flowing = bool(getattr(node, "flow_style", False))
+    for entry in rest:
+        value = entry[-1]
+        if flowing and isinstance(value, yaml.ScalarNode) and value.style is None and _open(value.value) > 0:
+            start, end = value.start_mark, value.end_mark
+            text = value.value
+            while _open(text) > 0:
+                following = next(rest, None)
+                if following is None:
+                    break
+                end = max((part.end_mark for part in following), key=lambda mark: mark.index)
+                text = str(start.buffer)[start.pointer : start.pointer + end.index - start.index]
+            entry = (*entry[:-1], yaml.ScalarNode(value.tag, text, start, end))
+        yield entry
 
 
 class _Loader(yaml.SafeLoader):
@@ -160,7 +195,8 @@ def read_documents(text: str, file: str) -> Iterator[Mapping]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        raise PackError(f"YAML 写法有误：{error.problem or error.context}", place) from error
+        hint = next((text for sign, text in _SLIPS.items() if sign in str(error.problem)), "")
+        raise PackError(f"YAML 写法有误：{error.problem or error.context}", place, hint) from error
     finally:
         loader.dispose()
 

@@ -21,6 +21,7 @@ from ganbu.vocabulary import Register
 
 FAR_PAST, FAR_FUTURE = "DATE '0001-01-01'", "DATE '9999-12-31'"
 INT_DIGITS, COUNT_DIGITS = 12, 6
+LIFT = 10_000  # years added before a division and taken off after it: DuckDB rounds towards nought, not down
 SPECIAL = ("streak", "run", "held", "since", "cumulative")
 
 
@@ -442,14 +443,21 @@ class Backend:
     def _special(
         self, node: Aggregate, env: Env, k: str, origin: str, base: str, alias: str, closed: bool
     ) -> tuple[str, Sql]:
-        where = self.sql(node.where, env).text if node.where is not None else "TRUE"
+        where = self.sql(node.where, env) if node.where is not None else Sql("TRUE", False)
+        # A row that may or may not count makes the whole not known, as in every other aggregate.
+        doubt = f"(({where.text}) IS NULL)" if where.nullable else "FALSE"
+        kept = f"({where.text}) IS NOT FALSE" if where.nullable else where.text
         if node.fn in ("streak", "run"):
             assert node.value is not None and node.order is not None
             order = self.sql(node.order, env)
             o = f"({order.text} - DATE '1900-01-01')" if node.order.type.kind == "date" else order.text
-            inner = f"SELECT {k} AS k, {o} AS o, {self.sql(node.value, env).text} AS ok FROM {origin} WHERE {base} AND ({where})"
+            ok = self.sql(node.value, env).text
+            ok = f"CASE WHEN {doubt} THEN NULL ELSE {ok} END" if where.nullable else ok
+            end = node.option("to")
+            limit = f" AND {o} <= {end}" if end is not None else ""
+            inner = f"SELECT {k} AS k, {o} AS o, {ok} AS ok FROM {origin} WHERE {base} AND {kept} AND {o} IS NOT NULL{limit}"
             text = (
-                _streak(inner, str(node.option("to") or ""), str(node.option("gap")))
+                _streak(inner, "" if end is None else str(end), str(node.option("gap")))
                 if node.fn == "streak"
                 else _longest(inner, str(node.option("gap")))
             )
@@ -464,8 +472,8 @@ class Backend:
         same = self.sql(value_node, env).text if value_node is not None else "0"
         gap = 0 if node.fn == "held" else int(str(node.option("gap", 1)))
         inner = (
-            f"SELECT {k} AS k, {same} AS v, {start} AS a, coalesce({end}, {FAR_FUTURE}) AS e, ({start} IS NULL) AS bad "
-            f"FROM {origin} WHERE {base} AND ({where})"
+            f"SELECT {k} AS k, {same} AS v, {start} AS a, coalesce({end}, {FAR_FUTURE}) AS e, ({start} IS NULL OR {doubt}) AS bad "
+            f"FROM {origin} WHERE {base} AND {kept}"
             + ("" if node.fn == "held" or value_node is None else f" AND {same} IS NOT NULL")
         )
         islands = _islands(inner, gap)
@@ -733,13 +741,18 @@ class Backend:
             last = monthrange(until.year, until.month)[1]
             stamp = until.year * 10000 + until.month * 100 + (31 if until.day == last else until.day)
             return Sql(
-                f"(({stamp} - year({value.text}) * 10000 - month({value.text}) * 100 - day({value.text})) // 10000)",
+                f"(({stamp + LIFT * 10000} - year({value.text}) * 10000 - month({value.text}) * 100 - day({value.text})) // 10000 - {LIFT})",
                 value.nullable,
                 0,
                 4,
             )
         stop = self.sql(end, env)
-        return Sql(f"({months_between(value.text, stop.text)} // 12)", value.nullable or stop.nullable, 0, 4)
+        return Sql(
+            f"(({months_between(value.text, stop.text)} + {LIFT * 12}) // 12 - {LIFT})",
+            value.nullable or stop.nullable,
+            0,
+            4,
+        )
 
     def _op_months(self, node: Op, env: Env) -> Sql:
         start, end = self._args(node, env)
@@ -818,7 +831,7 @@ class Backend:
         spread = (
             f"(CAST({n.text} AS HUGEINT) * {squares.text} - CAST({total.text} AS HUGEINT) * {total.text})"
         )
-        text = f"CASE WHEN {spread} = 0 THEN 0 ELSE CAST(round((CAST({n.text} AS HUGEINT) * {x.text} - {total.text}) / sqrt({spread}) * 1000000) AS BIGINT) END"
+        text = f"CASE WHEN {x.missing} THEN NULL WHEN {spread} = 0 THEN 0 ELSE CAST(round((CAST({n.text} AS HUGEINT) * {x.text} - {total.text}) / sqrt({spread}) * 1000000) AS BIGINT) END"
         return Sql(f"({text})", True, 6, 10)
 
     # -- windows ---------------------------------------------------------------------------------------------

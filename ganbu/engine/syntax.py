@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from ganbu.engine.source import Text
@@ -346,6 +347,7 @@ class _Parser:
         return Syntax("table", None, (), tuple(rows), start.start, self.tokens[self.index - 1].end)
 
 
+@lru_cache(maxsize=8192)
 def parse(source: str) -> Syntax:
     """Read one expression. Raises PackError with the exact place.
 

@@ -61,7 +61,7 @@ def test_coverage_counts_only_what_is_cited_and_passes(tmp_path, pack):
         and found.share == 0.25
     )
     file.write_text("{}\n", "utf-8")
-    with pytest.raises(RecordsError, match="m.jsonl:1"):
+    with pytest.raises(RecordsError, match=r"m\.jsonl:1"):
         coverage(file, [made], [])
 
 

@@ -1,0 +1,270 @@
+"""Lowering the policies of a pack for one day (编译): each becomes outputs over its subject's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from ganbu.engine.bind import Program
+from ganbu.engine.kinds import LOWER, Context, Lowered
+from ganbu.engine.kinds.base import leaves
+from ganbu.engine.policy import Pack, Policy
+from ganbu.engine.tree import (
+    BOOL,
+    DATE,
+    NUM,
+    TEXT,
+    Const,
+    Fact,
+    Field,
+    Node,
+    Op,
+    Row,
+    Type,
+    both,
+    either,
+    missing,
+)
+from ganbu.errors import PackError, nearest
+from ganbu.vocabulary import Field as FieldSpec
+from ganbu.vocabulary import Register, Vocabulary
+
+WORD = 60  # conditions per mask column: they must fit 64 bits
+EFFECT = ("编号", "对象", "种类", "起始日", "截止日", "生效中")
+
+
+@dataclass
+class Output:
+    """One result column: its node, where it is stored, and its labels when it is a mask."""
+
+    label: str
+    node: Node
+    fact: str
+    labels: tuple[str, ...] = ()
+    offset: int = 0
+
+
+@dataclass
+class Judged:
+    """A policy made ready for a run: lowered, with its output columns."""
+
+    policy: Policy
+    register: Register
+    lowered: Lowered
+    context: Context
+    outputs: list[Output] = field(default_factory=list)
+
+    @property
+    def shown_register(self) -> str:
+        """The register whose rows are shown: the subject, or the effects a consequence makes."""
+        return self.policy.name if self.lowered.layout == "effects" else self.register.name
+
+
+def _effect_register(policy: Policy, vocabulary: Vocabulary) -> Register:
+    owner = vocabulary.find(policy.subject)
+    if owner is None:
+        raise PackError(f"规则“{policy.name}”的 subject “{policy.subject}”不是登记表", policy.place)
+    if owner.name in ("person", "unit", "team"):
+        target = owner
+    else:
+        target = next(
+            (vocabulary.registers[t] for t in ("person", "unit", "team") if owner.links_to(t)), owner
+        )
+    fields = {
+        "编号": FieldSpec("编号", "编号", "id"),
+        "对象": FieldSpec("对象", target.label, "ref", target.name),
+        "种类": FieldSpec("种类", "种类", "text"),
+        "起始日": FieldSpec("起始日", "起始日", "date"),
+        "截止日": FieldSpec("截止日", "截止日", "date"),
+        "生效中": FieldSpec("生效中", "生效中", "bool"),
+    }
+    return Register(
+        policy.name,
+        policy.name,
+        fields,
+        subject=target.name,
+        happened="起始日",
+        ended=("截止日",),
+        order="起始日",
+        local=True,
+    )
+
+
+class Evaluator:
+    """Lowers the policies of one pack for one day; each is lowered when first asked for."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        as_of: date,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        checking: bool = False,
+    ) -> None:
+        self.pack, self.overrides, self.checking = pack, overrides or {}, checking
+        effects = {
+            p.name: _effect_register(p, pack.vocabulary)
+            for p in pack.reach.values()
+            if p.kind == "consequence"
+        }
+        vocabulary = replace(pack.vocabulary, registers={**pack.vocabulary.registers, **effects})
+        self.program = Program(
+            vocabulary, as_of, shared={key: dict(value) for key, value in pack.facts.items()}, catalogues=dict(pack.catalogues),
+            outputs=self._output, virtual=self._virtual,
+        )  # fmt: skip
+        self.judged: dict[str, Judged] = {}
+        self.virtual: dict[str, list[tuple[str, str]]] = {}
+        self._lowering: list[str] = []
+
+    def judge(self, policy_name: str) -> Judged:
+        """Lower a policy once. Raises PackError; policies that read each other in a circle are refused."""
+        if policy_name in self.judged:
+            return self.judged[policy_name]
+        if policy_name not in self.pack.reach:
+            raise PackError(f"没有规则“{policy_name}”", hint=nearest(policy_name, self.pack.reach))
+        policy = self.pack.reach[policy_name]
+        if policy_name in self._lowering:
+            path = " → ".join([*self._lowering[self._lowering.index(policy_name) :], policy_name])
+            raise PackError(f"规则互相引用成环：{path}", policy.place)
+        self._lowering.append(policy_name)
+        try:
+            context = Context(self.program, policy, dict(self.overrides.get(policy_name, {})), self.checking)
+            lowered = LOWER[policy.kind](context)
+            judged = Judged(policy, context.register, lowered, context)
+            self._outputs(judged)
+        finally:
+            self._lowering.pop()
+        self.judged[policy_name] = judged
+        return judged
+
+    def _virtual(self, policy_name: str) -> Register | None:
+        policy = self.pack.reach.get(policy_name)
+        if policy is None or policy.kind != "consequence":
+            return None
+        self.judge(policy_name)
+        return self.program.vocabulary.registers[policy_name]
+
+    def _output(self, policy_name: str, column: str) -> tuple[str, Type] | None:
+        if policy_name not in self.pack.reach:
+            return None
+        judged = self.judge(policy_name)
+        register = judged.register.name
+        fact = f"{policy_name}.{column}"
+        if (register, fact) in self.program.definitions:
+            return register, self.program.definitions[register, fact].type
+        if column in judged.context.facts:
+            node = judged.context._local(column)
+            assert node is not None
+            self.program.set(register, fact, node, column)
+            return register, node.type
+        raise KeyError([*(o.label for o in judged.outputs), *judged.context.facts])
+
+    def _set(
+        self,
+        judged: Judged,
+        label: str,
+        node: Node,
+        labels: tuple[str, ...] = (),
+        suffix: str = "",
+        offset: int = 0,
+    ) -> None:
+        fact = f"{judged.policy.name}.{label}{suffix}"
+        self.program.set(judged.register.name, fact, node, label)
+        judged.outputs.append(Output(label, node, fact, labels, offset))
+
+    def _masks(self, judged: Judged, label: str, items: list[tuple[str, Node]]) -> None:
+        for start in range(0, len(items), WORD):
+            chunk = items[start : start + WORD]
+            node = Op("mask", tuple(condition for _, condition in chunk), NUM)
+            self._set(judged, label, node, tuple(word for word, _ in chunk), f"#{start // WORD}", start)
+
+    def _outputs(self, judged: Judged) -> None:
+        lowered, register, context = judged.lowered, judged.register.name, judged.context
+        policy = judged.policy.name
+        if lowered.layout == "effects":
+            self.virtual[policy] = []
+            for effect, _, columns in lowered.effects:
+                for key, node in columns.items():
+                    suffix = "" if key == "成立" else f"·{key}"
+                    self.program.set(register, f"{policy}.{effect}{suffix}", node, effect)
+                self.virtual[policy].append((register, f"{policy}.{effect}"))
+            return
+        self._set(judged, "结果", lowered.outcome)
+        if lowered.layout == "groups":
+            for at, (label, columns, _) in enumerate(lowered.parts):
+                for key, node in columns.items():
+                    self._set(judged, f"{label}·{key}", node, (), f"·{at}")
+        else:
+            value, due = lowered.value, lowered.due
+            if value is not None:
+                self._set(judged, "数值", value)
+            if due is not None and not (isinstance(due, Const) and due.value is None):
+                self._set(judged, "期限", due)
+            for label, node in lowered.extras.items():
+                self._set(judged, label, node)
+            for shown in judged.policy.body.get("show") or ():
+                self._set(judged, str(shown), context.any(shown))
+            self._masks(judged, "依据", lowered.grounds)
+            self._masks(judged, "不能排除", lowered.doubts)
+        self._masks(judged, "缺少", self._missing(register, lowered))
+
+    def _missing(self, register: str, lowered: Lowered) -> list[tuple[str, Node]]:
+        """Each fact that is missing from a condition that could therefore not be decided."""
+        found: dict[str, list[Node]] = {}
+        for condition in lowered.asked:
+            if isinstance(condition, Const):
+                continue
+            for leaf, label in leaves(self.program, register, condition).items():
+                gone = (
+                    missing(leaf)
+                    if leaf.type.kind != "bool" or not isinstance(leaf, Op)
+                    else Const(True, BOOL)
+                )
+                found.setdefault(label, []).append(both(missing(condition), gone))
+        return [(label, either(*conditions)) for label, conditions in found.items()]
+
+    def wanted(
+        self, policies: Iterable[str], more: Mapping[str, Iterable[str]] | None = None
+    ) -> dict[str, list[Node]]:
+        """By register, everything these policies show; `more` asks for further facts."""
+        found: dict[str, list[Node]] = {}
+        for policy_name in policies:
+            judged = self.judge(policy_name)
+            found.setdefault(judged.shown_register, []).extend(self.columns(judged).values())
+        for register, facts in (more or {}).items():
+            found.setdefault(register, []).extend(
+                Fact(Row(register), fact, self.program.definitions[register, fact].type) for fact in facts
+            )
+        return found
+
+    def columns(self, judged: Judged) -> dict[str, Node]:
+        """The result columns of a policy by name: identity, what it is called, groups (`组:…`) and outputs (`#n`)."""
+        vocabulary, register = self.program.vocabulary, judged.register
+        if judged.lowered.layout == "effects":
+            policy = judged.policy.name
+            effects = vocabulary.registers[policy]
+            kinds = {"起始日": DATE, "截止日": DATE, "生效中": BOOL}
+            nodes: dict[str, Node] = {key: Field(Row(policy), key, kinds.get(key, TEXT)) for key in EFFECT}
+            nodes["名称"] = display(vocabulary, effects)
+            return nodes
+        nodes = {
+            "对象": Field(Row(register.name), register.id_field, TEXT),
+            "名称": display(vocabulary, register),
+        }
+        nodes.update({f"组:{label}": node for label, node in judged.lowered.groups})
+        for at, output in enumerate(judged.outputs):
+            nodes[f"#{at}"] = Fact(Row(register.name), output.fact, output.node.type)
+        return nodes
+
+
+def display(vocabulary: Vocabulary, register: Register) -> Node:
+    """What to call a row: its own name, or that of the person, unit or team it is about."""
+    if register.name_field:
+        return Field(Row(register.name), register.name_field, TEXT)
+    for target in (register.subject, "person", "unit", "team"):
+        links = register.links_to(target) if target else []
+        held = vocabulary.registers.get(target)
+        if links and held is not None and held.name_field:
+            return Field(Row(target, Row(register.name), links[0].name), held.name_field, TEXT)
+    return Field(Row(register.name), register.id_field, TEXT)

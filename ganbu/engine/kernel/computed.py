@@ -1,0 +1,128 @@
+"""A program evaluated by the kernel (内核结果): cells and the records behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ganbu.engine.bind import Program
+from ganbu.engine.kernel.columns import Array, Col
+from ganbu.engine.kernel.evaluate import Kernel, Place
+from ganbu.engine.kernel.snapshot import Prepared
+from ganbu.engine.results import Cells
+from ganbu.engine.tree import Aggregate, Node, Row, looks_out
+
+
+class KernelComputed:
+    """A program evaluated by columns; facts are computed when they are first read."""
+
+    engine = "kernel"
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        program: Program,
+        virtual: dict[str, list[tuple[str, str]]],
+        wanted: Mapping[str, list[Node]],
+        known_at: datetime | None = None,
+    ) -> None:
+        self.kernel = Kernel(program, prepared, known_at, virtual)
+        self.wanted = wanted
+
+    def run(self) -> KernelComputed:
+        """Compute everything that was asked for. Raises PackError where a date has no place."""
+        for register, nodes in self.wanted.items():
+            place = Place(self.kernel.view(register))
+            for node in nodes:
+                self.kernel.value(node, place)
+        return self
+
+    def fetch(self, register: str, nodes: Mapping[str, Node], keep: Node | None = None) -> dict[str, Cells]:
+        """Expressions over the rows of a register."""
+        view = self.kernel.view(register)
+        place, at = Place(view), None
+        if keep is not None:
+            kept = np.broadcast_to(self.kernel.value(keep, place).v, (view.size,))
+            if not kept.all():
+                at = np.flatnonzero(kept)
+        return {
+            label: self._cells(self.kernel.value(node, place).full(view.size), node, at)
+            for label, node in nodes.items()
+        }
+
+    def _cells(self, column: Col, node: Node, at: Array | None) -> Cells:
+        if at is not None:
+            column = column.at(at)
+        gone = None if column.ok is None else ~column.ok
+        v, kind = column.v, node.type.kind
+        if kind == "num":
+            den = None if column.den is None else _whole(np.broadcast_to(column.den, v.shape), None)
+            return Cells(_whole(v, gone), True, column.scale, den)
+        if kind == "bool":
+            return Cells(pa.array(np.ascontiguousarray(v), pa.bool_(), mask=gone))
+        if kind == "date":
+            return Cells(pa.array(v.astype(np.int32), pa.int32(), mask=gone).cast(pa.date32()))
+        texts = self.kernel.pool.texts
+        if kind == "row" or not texts:
+            return Cells(pa.nulls(len(v), pa.string()))
+        distinct, back = np.unique(v, return_inverse=True)
+        words = pa.array([texts[number] for number in distinct.tolist()], pa.string())
+        return Cells(words.take(pa.array(back.reshape(-1), pa.int64(), mask=gone)))
+
+    def behind(
+        self, definition: Aggregate, register: str, path: Row, identity: str, fields: list[str], limit: int
+    ) -> list[dict[str, Any]]:
+        """The rows an aggregate counted, or might have counted."""
+        kernel = self.kernel
+        view, rows = kernel.view(register), kernel.view(definition.register)
+        if not rows.loaded:
+            return []
+        ids = view.column(view.register.id_field)
+        seat = np.flatnonzero(ids.v == kernel.pool.number(identity))
+        if not len(seat):
+            return []
+        key = path.via if path.of is not None else definition.key or view.register.id_field
+        whom = view.column(key).at(seat[:1])
+        link = rows.column(definition.link)
+        mine = (link.v == whom.v[0]) & link.known & bool(np.all(whom.known))
+        if definition.where is not None and not looks_out(definition.where):
+            found = kernel.value(definition.where, Place(rows)).full(rows.size)
+            mine = mine & (found.v | ~found.known)
+        at = np.flatnonzero(mine)
+        if rows.register.order:
+            by = rows.column(rows.register.order)
+            last = np.iinfo(np.int64).max
+            at = at[np.argsort(np.where(by.known, by.v, last)[at], kind="stable")]
+        at = at[:limit]
+        cells = {"__id": rows.column(rows.register.id_field).at(at)}
+        cells.update({name: rows.column(name).at(at) for name in fields})
+        plain = {}
+        for name, column in cells.items():
+            plain[name] = self._plain(rows.register.fields.get(name), column)
+        return [dict(zip(plain, values, strict=True)) for values in zip(*plain.values(), strict=True)]
+
+    def _plain(self, spec: Any, column: Col) -> list[Any]:
+        kind = "text" if spec is None else spec.kind
+        values: list[Any] = column.v.tolist()
+        if kind == "date":
+            values = pa.array(column.v.astype(np.int32), pa.int32()).cast(pa.date32()).to_pylist()
+        elif kind not in ("int", "decimal", "bool"):
+            values = [self.kernel.pool.texts[number] if self.kernel.pool.texts else None for number in values]
+        known = np.broadcast_to(column.known, column.v.shape).tolist()
+        return [value if there else None for value, there in zip(values, known, strict=True)]
+
+    def close(self) -> None:
+        """Nothing is held outside this object."""
+
+
+def _whole(v: Array, gone: Array | None) -> Any:
+    if v.dtype == object:
+        values = [
+            None if gone is not None and gone[at] else int(value) for at, value in enumerate(v.tolist())
+        ]
+        return pa.array(values, pa.decimal256(76, 0))
+    return pa.array(np.ascontiguousarray(v, np.int64), pa.int64(), mask=gone)

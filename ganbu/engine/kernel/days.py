@@ -1,0 +1,152 @@
+"""Dates as days since 1970-01-01 (日期列), and the calendar arithmetic on them."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from functools import lru_cache
+
+import numpy as np
+
+from ganbu.engine import calendar
+from ganbu.engine.kernel.columns import Array, Col, constant, integers, meet
+from ganbu.errors import PackError
+
+EPOCH = date(1970, 1, 1)
+FIRST_MONTH, LAST_MONTH = (1 - 1970) * 12, (9999 - 1970) * 12 + 11
+FAR_PAST, FAR_FUTURE = (date(1, 1, 1) - EPOCH).days, (date(9999, 12, 31) - EPOCH).days
+_NEAR = ((date(1890, 1, 1) - EPOCH).days, (date(2120, 1, 1) - EPOCH).days)
+_WORKDAYS = (date(1990, 1, 1), date(2060, 12, 31))
+
+
+def days_of(day: date) -> int:
+    """Days since the epoch."""
+    return (day - EPOCH).days
+
+
+def day_of(days: int) -> date:
+    """The date of a number of days since the epoch."""
+    return EPOCH + timedelta(days=days)
+
+
+def parts(v: Array) -> tuple[Array, Array]:
+    """Months since 1970-01 and the day of the month."""
+    if v.ndim == 0:
+        day = day_of(int(v))
+        return np.asarray((day.year - 1970) * 12 + day.month - 1), np.asarray(day.day)
+    if not v.size:
+        return v, v
+    if int(v.min()) >= _NEAR[0] and int(v.max()) < _NEAR[1]:
+        months, first = _near_days()
+        at = v - _NEAR[0]
+        return months[at], np.asarray(v - first[at])
+    months = v.astype("M8[D]").astype("M8[M]")
+    return months.astype(np.int64), v - months.astype("M8[D]").astype(np.int64) + 1
+
+
+@lru_cache(maxsize=1)
+def _near_days() -> tuple[Array, Array]:
+    """For each day of the years in daily use its month, and the day before that month: a table is quicker."""
+    days = np.arange(*_NEAR)
+    months = days.astype("M8[D]").astype("M8[M]")
+    return months.astype(np.int64), months.astype("M8[D]").astype(np.int64) - 1
+
+
+@lru_cache(maxsize=1)
+def _month_starts() -> Array:
+    months = np.arange(FIRST_MONTH, LAST_MONTH + 2).astype("M8[M]")
+    return months.astype("M8[D]").astype(np.int64)
+
+
+def month_start(months: Array) -> Array:
+    """The first day of each month."""
+    return np.asarray(_month_starts()[months - FIRST_MONTH])
+
+
+def month_length(months: Array) -> Array:
+    """The number of days of each month."""
+    at = months - FIRST_MONTH
+    starts = _month_starts()
+    return np.asarray(starts[at + 1] - starts[at])
+
+
+def months_between(start: Array, end: Array) -> Array:
+    """Completed months by anniversary; a month without that day ends on its last."""
+    m1, d1 = parts(start)
+    m2, d2 = parts(end)
+    short = (d2 < d1) & (d2 < month_length(m2))
+    return np.asarray(m2 - m1 - short)
+
+
+def years_between(start: Array, end: Array) -> Array:
+    """Completed years by anniversary, rounded down."""
+    return months_between(start, end) // 12
+
+
+def moved(start: Col, amount: Col) -> Col:
+    """The same day of the month so many months later, or that month's last day. Raises PackError beyond 9999."""
+    months, day = parts(start.v)
+    target = months + amount.v
+    ok = meet(start.ok, amount.ok)
+    outside = (target < FIRST_MONTH) | (target > LAST_MONTH)
+    if np.any(outside if ok is None else outside & ok):
+        raise PackError("计算时数值溢出或日期越界：日期超出 1–9999 年", hint="请检查 add_months 的月数")
+    target = np.clip(target, FIRST_MONTH, LAST_MONTH).astype(np.int64)
+    return Col(month_start(target) + np.minimum(day, month_length(target)) - 1, ok)
+
+
+def shifted(start: Col, amount: Col) -> Col:
+    """So many days later. Raises PackError beyond 9999."""
+    v, ok = np.asarray(start.v + amount.v), meet(start.ok, amount.ok)
+    outside = (v < FAR_PAST) | (v > FAR_FUTURE)
+    if np.any(outside if ok is None else outside & ok):
+        raise PackError("计算时数值溢出或日期越界：日期超出 1–9999 年", hint="请检查天数")
+    return Col(np.clip(v, FAR_PAST, FAR_FUTURE), ok)
+
+
+def built(year: Col, month: Col, day: Col) -> Col:
+    """The date of a year, month and day. Raises PackError where there is no such day."""
+    ok = meet(meet(year.ok, month.ok), day.ok)
+    known = np.asarray(True if ok is None else ok)
+    months = (year.v - 1970) * 12 + month.v - 1
+    inside = (year.v >= 1) & (year.v <= 9999) & (month.v >= 1) & (month.v <= 12)
+    safe = np.where(inside, months, 0)
+    inside = inside & (day.v >= 1) & (day.v <= month_length(safe))
+    if np.any(known & ~inside):
+        raise PackError("计算时数值溢出或日期越界：date() 得到不存在的日期")
+    return Col(np.where(inside, month_start(safe) + day.v - 1, 0), ok)
+
+
+@lru_cache(maxsize=1)
+def _workday_counts() -> tuple[int, Array]:
+    rows = calendar.workday_counts(*_WORKDAYS)
+    return days_of(_WORKDAYS[0]), np.array([n for _, n in rows], np.int64)
+
+
+def _count_at(days: Array) -> tuple[Array, Array]:
+    first, counts = _workday_counts()
+    at = days - first
+    inside = (at >= 0) & (at < len(counts))
+    return np.asarray(counts[np.where(inside, at, 0)]), np.asarray(inside)
+
+
+def workdays_between(start: Col, end: Col) -> Col:
+    """Working days after `start` up to and including `end`; outside the calendar not known."""
+    one, inside_one = _count_at(start.v)
+    two, inside_two = _count_at(end.v)
+    return integers(two - one, meet(meet(start.ok, end.ok), inside_one & inside_two), 30000)
+
+
+def workdays_later(start: Col, amount: Col) -> Col:
+    """The first day by which so many working days have passed; outside the calendar not known."""
+    first, counts = _workday_counts()
+    seat, inside = _count_at(start.v)
+    goal = seat + amount.v
+    at = np.searchsorted(counts, goal)
+    found = (at < len(counts)) & (counts[np.minimum(at, len(counts) - 1)] == goal)
+    ok = meet(meet(start.ok, amount.ok), np.asarray(inside & found))
+    return Col(np.where(found, first + at, 0), ok)
+
+
+def today(day: date) -> Col:
+    """A day as a constant column."""
+    return constant(np.int64(days_of(day)))

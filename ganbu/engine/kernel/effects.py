@@ -1,0 +1,89 @@
+"""Effects as rows (后果成行): what a consequence policy makes, as a register that other policies read."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ganbu.engine.kernel.columns import Array, Col
+from ganbu.engine.kernel.days import days_of
+from ganbu.engine.kernel.snapshot import NOWHERE, Prepared, View
+from ganbu.vocabulary import Register
+
+if TYPE_CHECKING:
+    from ganbu.engine.kernel.evaluate import Kernel
+
+
+class EffectsView(View):
+    """A register with one row for each effect that holds."""
+
+    def __init__(
+        self, prepared: Prepared, register: Register, as_of: date, known_at: datetime | None, kernel: Kernel
+    ) -> None:
+        super().__init__(prepared, register, as_of, known_at)
+        self.kernel = kernel
+
+    @property
+    def loaded(self) -> bool:
+        """Effects are always there."""
+        return True
+
+    @cached_property
+    def visible(self) -> Array | None:
+        """All of them."""
+        return None
+
+    @cached_property
+    def rows(self) -> dict[str, Col]:
+        """The columns of the register."""
+        kernel, parts = self.kernel, []
+        for owner, effect in kernel.virtual[self.register.name]:
+            view = kernel.view(owner)
+            held = kernel.fact(owner, effect).full(view.size)
+            at = np.flatnonzero(held.v)
+            start, end, subject = (
+                kernel.fact(owner, effect + key).full(view.size).at(at)
+                for key in ("·起始日", "·截止日", "·对象")
+            )
+            label = effect.split(".", 1)[1]
+            ids = view.column(view.register.id_field).at(at)
+            texts = kernel.pool.texts
+            identity = Col(kernel.pool.numbered([f"{texts[n]}·{label}" for n in ids.v.tolist()]))
+            kind = Col(np.full(len(at), kernel.pool.number(label), np.int64))
+            today = days_of(self.as_of)
+            active = (start.v <= today) & (~end.known | (end.v >= today))
+            parts.append((identity, subject, kind, start, end, Col(active & start.known, start.ok)))
+        names = ("编号", "对象", "种类", "起始日", "截止日", "生效中")
+        return {name: _stacked([part[at] for part in parts]) for at, name in enumerate(names)}
+
+    @cached_property
+    def size(self) -> int:
+        """How many effects there are."""
+        return len(self.rows["编号"].v)
+
+    def column(self, name: str) -> Col:
+        """A field of the effects."""
+        return self.rows[name]
+
+    def link(self, name: str, target: View) -> Array:
+        """For each effect the row of `target` it is about, or -1."""
+        ids, mine = target.column(target.register.id_field), self.rows[name]
+        where = np.full(len(self.kernel.pool.texts) + 1, NOWHERE, np.int64)
+        where[ids.v] = np.arange(len(ids.v))
+        return np.where(mine.known, where[mine.v], NOWHERE)
+
+    def identity_order(self) -> Array:
+        """The effects in binary order of their identities."""
+        return np.argsort(self.kernel.pool.ranks()[self.rows["编号"].v])
+
+
+def _stacked(parts: list[Col]) -> Col:
+    if not parts:
+        return Col(np.zeros(0, np.int64))
+    v = np.concatenate([part.v for part in parts])
+    if all(part.ok is None for part in parts):
+        return Col(v)
+    return Col(v, np.concatenate([np.broadcast_to(part.known, part.v.shape) for part in parts]))

@@ -1,0 +1,227 @@
+"""The prepared snapshot (预备快照): each register as numpy columns, references as row numbers, made when first needed.
+
+Preparation is kept for all runs over the same records; what depends on the day stands in `View`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ganbu.engine.kernel.columns import Array, Col, cleared, integers, meet
+from ganbu.engine.kernel.days import days_of
+from ganbu.engine.records import Records
+from ganbu.vocabulary import Register
+
+NOWHERE = -1
+
+
+class Pool:
+    """Every text of a run by number (文本池); equal texts have equal numbers."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.numbers: dict[str, int] = {}
+        self._ranks: Array | None = None
+
+    def number(self, text: str) -> int:
+        """The number of a text, given when it is first seen."""
+        found = self.numbers.get(text)
+        if found is None:
+            found = self.numbers[text] = len(self.texts)
+            self.texts.append(text)
+        return found
+
+    def numbered(self, texts: list[str]) -> Array:
+        """The numbers of many texts."""
+        return np.array([self.number(text) for text in texts], np.int64)
+
+    def ranks(self) -> Array:
+        """For each number its place in binary order, as databases sort text."""
+        if self._ranks is None or len(self._ranks) != len(self.texts):
+            order = sorted(range(len(self.texts)), key=lambda at: self.texts[at].encode())
+            self._ranks = np.empty(len(self.texts), np.int64)
+            self._ranks[order] = np.arange(len(self.texts))
+        return self._ranks
+
+
+def _array(column: Any) -> Any:
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return column
+
+
+@dataclass
+class Prepared:
+    """Records as columns, prepared piece by piece."""
+
+    records: Records
+    pool: Pool = field(default_factory=Pool)
+    _columns: dict[tuple[str, str], Col] = field(default_factory=dict)
+    _links: dict[tuple[str, str, str], Array] = field(default_factory=dict)
+    _orders: dict[str, Array] = field(default_factory=dict)
+
+    def rows(self, register: str) -> int:
+        """How many rows a register has."""
+        table = self.records.tables.get(register)
+        return 0 if table is None else int(table.num_rows)
+
+    def column(self, register: Register, name: str) -> Col:
+        """A field over all rows of its register."""
+        key = (register.name, name)
+        if key not in self._columns:
+            self._columns[key] = self._column(register, name)
+        return self._columns[key]
+
+    def _column(self, register: Register, name: str) -> Col:
+        table = self.records.tables.get(register.name)
+        spec = register.fields[name]
+        text = spec.kind not in ("int", "decimal", "date", "bool")
+        if table is None or name not in table.column_names:
+            empty = np.zeros(self.rows(register.name), bool if spec.kind == "bool" else np.int64)
+            return Col(empty, np.zeros(len(empty), bool), spec.scale)
+        raw = _array(table[name])
+        ok = None if not raw.null_count else np.asarray(pc.is_valid(raw))
+        if text:
+            encoded = raw.dictionary_encode()
+            numbers = self.pool.numbered(encoded.dictionary.to_pylist())
+            at = np.asarray(encoded.indices.fill_null(0) if raw.null_count else encoded.indices)
+            return Col(numbers[at] if len(numbers) else np.zeros(len(at), np.int64), ok)
+        if spec.kind == "bool":
+            return Col(np.asarray(raw.fill_null(False) if raw.null_count else raw), ok)
+        if spec.kind == "date":
+            raw = raw.cast(pa.int32())
+        v = np.asarray(raw.fill_null(0) if raw.null_count else raw).astype(np.int64)
+        return Col(v, ok) if spec.kind == "date" else integers(v, ok, None, spec.scale)
+
+    def link(self, register: Register, name: str, target: Register) -> Array:
+        """For each row the row of `target` that the reference `name` leads to, or -1."""
+        key = (register.name, name, target.name)
+        if key not in self._links:
+            here, there = self.records.tables.get(register.name), self.records.tables.get(target.name)
+            if here is None or there is None or not there.num_rows or not here.num_rows:
+                self._links[key] = np.full(self.rows(register.name), NOWHERE, np.int64)
+            else:
+                ids = _array(there[target.id_field]).cast(pa.string())
+                found = pc.index_in(_array(here[name]).cast(pa.string()), value_set=ids, skip_nulls=True)
+                self._links[key] = np.asarray(found.fill_null(NOWHERE)).astype(np.int64)
+        return self._links[key]
+
+    def identity_order(self, register: Register) -> Array:
+        """The rows in binary order of their identities, as databases sort text."""
+        if register.name not in self._orders:
+            ids = _array(self.records.tables[register.name][register.id_field])
+            self._orders[register.name] = np.asarray(pc.array_sort_indices(ids)).astype(np.int64)
+        return self._orders[register.name]
+
+
+@dataclass
+class View:
+    """A register as it stands on the as-of day, as known at the known-at moment (当日所见)."""
+
+    prepared: Prepared
+    register: Register
+    as_of: date
+    known_at: datetime | None
+    _columns: dict[str, Col] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the register was handed in at all."""
+        return self.register.name in self.prepared.records.tables
+
+    @cached_property
+    def visible(self) -> Array | None:
+        """The row numbers in sight, in order; None when all are."""
+        seen = meet(self._happened(), self._recorded())
+        return None if seen is None or bool(seen.all()) else np.flatnonzero(seen)
+
+    def _happened(self) -> Array | None:
+        register = self.register
+        if not register.happened or not self.loaded:
+            return None
+        spec, today = register.fields[register.happened], days_of(self.as_of)
+        column = self.prepared.column(register, spec.name)
+        if spec.kind != "int":
+            return None if column.ok is None and not len(column.v) else (column.v <= today) | ~column.known
+        ended = (self.as_of.month, self.as_of.day) == (12, 31)
+        seen = column.v <= (self.as_of.year if ended else self.as_of.year - 1)
+        if "confirmed_on" in register.fields:
+            confirmed = self.prepared.column(register, "confirmed_on")
+            seen = np.where(confirmed.known, confirmed.v <= today, seen)
+        return np.asarray(seen | ~column.known)
+
+    def _recorded(self) -> Array | None:
+        table = self.prepared.records.tables.get(self.register.name)
+        if table is None or not {"recorded_at", "superseded_at"} & set(table.column_names):
+            return None
+        moment = None if self.known_at is None else pa.scalar(self.known_at, pa.timestamp("us"))
+        seen: Array = np.ones(table.num_rows, bool)
+        if "recorded_at" in table.column_names and moment is not None:
+            seen &= np.asarray(pc.fill_null(pc.less_equal(_array(table["recorded_at"]), moment), True))
+        if "superseded_at" in table.column_names:
+            ended = _array(table["superseded_at"])
+            gone = pc.is_valid(ended) if moment is None else pc.fill_null(pc.less_equal(ended, moment), False)
+            seen &= ~np.asarray(gone)
+        return seen
+
+    @cached_property
+    def size(self) -> int:
+        """How many rows are in sight."""
+        return self.prepared.rows(self.register.name) if self.visible is None else len(self.visible)
+
+    def origin(self, at: Array) -> Array:
+        """The row numbers in the record of rows in sight."""
+        return at if self.visible is None else self.visible[at]
+
+    def column(self, name: str) -> Col:
+        """A field of the rows in sight; ends that lie ahead of the as-of day are not known yet."""
+        if name not in self._columns:
+            column = self.prepared.column(self.register, name)
+            if self.visible is not None:
+                column = column.at(self.visible)
+            ends = [f for f in self.register.ended if self.register.fields[f].kind == "date"]
+            if name in self.register.ended and ends:
+                by = name if self.register.fields[name].kind == "date" else ends[0]
+                end = column if by == name else self.prepared.column(self.register, by)
+                if by != name and self.visible is not None:
+                    end = end.at(self.visible)
+                reached = ~end.known | (end.v <= days_of(self.as_of))
+                if not reached.all():
+                    ok = meet(column.ok, reached)
+                    v = cleared(column.v, ok) if column.v.dtype == bool else column.v
+                    column = Col(v, ok, column.scale, None, column.bound)
+            self._columns[name] = column
+        return self._columns[name]
+
+    def link(self, name: str, target: View) -> Array:
+        """For each row in sight the row in sight of `target` that the reference leads to, or -1."""
+        found = self.prepared.link(self.register, name, target.register)
+        if self.visible is not None:
+            found = found[self.visible]
+        if name in self.register.ended:
+            found = np.where(self.column(name).known, found, NOWHERE)
+        if target.visible is None:
+            return found
+        where = np.full(self.prepared.rows(target.register.name) + 1, NOWHERE, np.int64)
+        where[target.visible] = np.arange(len(target.visible))
+        return np.asarray(where[found])
+
+    def identity_order(self) -> Array:
+        """The rows in sight in binary order of their identities."""
+        if not self.loaded:
+            return np.zeros(0, np.int64)
+        order = self.prepared.identity_order(self.register)
+        if self.visible is None:
+            return order
+        where = np.full(len(order), NOWHERE, np.int64)
+        where[self.visible] = np.arange(len(self.visible))
+        found = where[order]
+        return np.asarray(found[found >= 0])
