@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from ganbu.errors import GanbuError, MisuseError
@@ -40,6 +40,9 @@ PackOption = Annotated[
 ]
 Format = Annotated[str, typer.Option("--format", help="table、json、csv 或 parquet")]
 Out = Annotated[Path | None, typer.Option("--out", help="写到文件")]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="kernel（列式内核，默认）或 duckdb（SQL）；结果逐格相同")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="填写参数，如 --set 年限=8；可写多次")]
 
 
@@ -48,6 +51,13 @@ def _day(text: str) -> date:
         return date.fromisoformat(text) if text else date.today()
     except ValueError as error:
         raise MisuseError(f"--as-of “{text}”应写作 2026-06-30") from error
+
+
+def _pair(item: str, option: str, form: str) -> tuple[str, str]:
+    key, sign, value = item.partition("=")
+    if not (key and sign and value):
+        raise MisuseError(f"{option} “{item}”应写作 {form}")
+    return key, value
 
 
 def _settings(items: list[str] | None) -> dict[str, Any]:
@@ -234,12 +244,13 @@ def evaluate(
     fmt: Format = "table",
     path: Out = None,
     settings: Settings = None,
+    engine: EngineOption = "kernel",
 ) -> None:
     """评估规则：对每个人（班子、单位……）给出结果、依据和缺少的事实。"""
     from ganbu.engine.policy import load_pack, packs_root
-    from ganbu.engine.records import Records
     from ganbu.engine.run import Store
     from ganbu.engine.run import evaluate as run
+    from ganbu.records.folder import open_records
 
     if fmt not in ("table", "json", "csv", "parquet"):
         raise MisuseError("--format 只能是 table、json、csv、parquet")
@@ -254,7 +265,7 @@ def evaluate(
     store: Store | None = None
     for holder, names in groups:
         chosen = (
-            Records.open(records, holder.vocabulary)
+            open_records(records, holder.vocabulary)
             if store is None or holder.head.get("registers")
             else None
         )
@@ -264,7 +275,7 @@ def evaluate(
             p: {k: v for k, v in values.items() if k in (holder.reach[p].body.get("parameters") or {})}
             for p in holder.reach
         }
-        result = run(holder, store, day, names, known_at, parameters)
+        result = run(holder, store, day, names, known_at, parameters, engine=engine)
         for name in result.names:
             found[name] = result
         for skipped in result.skipped if fmt == "table" else []:
@@ -363,14 +374,14 @@ def explain(
 ) -> None:
     """解释一个结果：每一条款、所见事实、背后的记录、参数及其依据。"""
     from ganbu.engine.explain import explain as tell
-    from ganbu.engine.records import Records
+    from ganbu.records.folder import open_records
 
     holder = _find(policy, pack)
     told = tell(
         holder,
         policy,
         subject,
-        Records.open(records, holder.vocabulary),
+        open_records(records, holder.vocabulary),
         _day(as_of),
         known_at,
         {policy: _settings(settings)},
@@ -396,15 +407,15 @@ def simulate(
     """试算：同一批人，两个版本的规则，谁变了、怎么变、合计多少。`--set` 改的是对照版本的参数。"""
     from ganbu.engine.explain import plain, shown
     from ganbu.engine.policy import load_pack
-    from ganbu.engine.records import Records
     from ganbu.engine.simulate import simulate as compare
+    from ganbu.records.folder import open_records
 
     holder, other = _find(policy, pack), load_pack(against)
     found = compare(
         holder,
         policy,
         other,
-        Records.open(records, holder.vocabulary),
+        open_records(records, holder.vocabulary),
         _day(as_of),
         known_at,
         by,
@@ -465,12 +476,13 @@ def simulate(
 
 @app.command()
 def vocabulary(
-    fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
+    fmt: Annotated[str, typer.Option("--format", help="table、json 或 markdown")] = "table",
     register: Annotated[str, typer.Option("--register", help="只看一张登记表")] = "",
 ) -> None:
     """列出登记表、字段、类型、国家代码、密级和共用事实。"""
     from ganbu.errors import RecordsError, nearest
     from ganbu.vocabulary import load_vocabulary
+    from ganbu.vocabulary.document import document
 
     words = load_vocabulary()
     chosen = list(words.registers.values())
@@ -479,6 +491,9 @@ def vocabulary(
         if one is None:
             raise RecordsError(f"没有登记表“{register}”。{nearest(register, [r.label for r in chosen])}")
         chosen = [one]
+    if fmt == "markdown":
+        sys.stdout.write(document(words, chosen if register else None))
+        return
     if fmt == "json":
         _json(
             {
@@ -530,16 +545,34 @@ def import_files(
     into: Annotated[Path, typer.Option("--into", help="导入到哪个档案文件夹")] = Path("ganbu-data"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只预览，不写入")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="问题清单写到这个 csv")] = None,
+    person: Annotated[
+        list[str] | None,
+        typer.Option("--person", help="指定文件是谁：文件名=编号，新人写 文件名=新；可写多次"),
+    ] = None,
+    prefer_new: Annotated[
+        bool, typer.Option("--prefer-new", help="与原记录不同时按文件登记（原值存于历史）；不写则保留原值")
+    ] = False,
 ) -> None:
     """导入任免审批表：要么全部写入，要么什么都不写；每一处规整都有记录，可整批撤销。"""
     from ganbu.records.importing import import_paths
 
-    found = import_paths(paths, into, dry_run)
+    people = dict(_pair(item, "--person", "文件名=编号") for item in person or [])
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as shown:
+        task = shown.add_task("读取", total=None)
+        found = import_paths(
+            paths,
+            into,
+            dry_run,
+            lambda name: shown.update(task, advance=1, description=name),
+            people,
+            prefer_new,
+        )
     if report is not None:
         found.write(report)
     head = "预览" if dry_run else f"批次 {found.batch}"
     out.print(
-        f"{head}：{found.files} 份文件（{found.unreadable} 份读不了），新增 {found.new} 人，更新 {found.changed} 人，未变 {found.unchanged} 人",
+        f"{head}：{found.files} 份文件（{found.unreadable} 份读不了，{found.undecided} 份认不准是谁），"
+        f"新增 {found.new} 人，更新 {found.changed} 人，未变 {found.unchanged} 人",
         highlight=False,
     )
     if found.rows:
@@ -557,7 +590,7 @@ def import_files(
             highlight=False,
             soft_wrap=True,
         )
-    if found.unreadable:
+    if found.unreadable or found.undecided:
         raise typer.Exit(1)
 
 
@@ -586,11 +619,11 @@ def lrmx(
     as_of: Day = "",
 ) -> None:
     """导出任免审批表 lrmx。"""
-    from ganbu.engine.records import Records
     from ganbu.engine.select import select
-    from ganbu.records.importing import export_lrmx
+    from ganbu.records.exporting import export_lrmx
+    from ganbu.records.folder import open_records
 
-    opened = Records.open(records)
+    opened = open_records(records)
     people = select(opened, where, _day(as_of)) if where else None
     out.print(f"已写出 {export_lrmx(opened, people, target)} 份到 {target}", highlight=False)
 

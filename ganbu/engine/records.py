@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -281,11 +282,13 @@ def _typed(register: Register, table: pa.Table, vocabulary: Vocabulary, place: s
         if item.name not in columns:
             columns[item.name] = pa.nulls(table.num_rows, arrow_type(item))
     if register.id_field and register.fields[register.id_field].kind == "id":
-        columns[register.id_field] = _identities(register, columns[register.id_field], table.num_rows, place)
+        columns[register.id_field] = _identities(register, columns, table.num_rows, place)
     return pa.table(columns)
 
 
-def _identities(register: Register, column: Any, rows: int, place: str) -> Any:
+def _identities(register: Register, columns: dict[str, Any], rows: int, place: str) -> Any:
+    """The identities, none missing; one may stand twice only where one row had ended before the other was recorded."""
+    column = columns[register.id_field]
     missing = column.null_count
     if missing and register.key and register.subject == "":
         raise RecordsError(
@@ -295,10 +298,25 @@ def _identities(register: Register, column: Any, rows: int, place: str) -> Any:
         values = [value or f"{register.name}-{number}" for number, value in enumerate(column.to_pylist(), 1)]
         column = pa.chunked_array([pa.array(values, pa.string())])
     if rows and pc.count_distinct(column).as_py() != rows:
-        counts = pc.value_counts(column).to_pylist()
-        double = next(item["values"] for item in counts if item["counts"] > 1)
-        raise RecordsError(f"{place}：{register.fields[register.id_field].label}“{double}”重复")
+        double = _held_twice(column, columns)
+        if double is not None:
+            raise RecordsError(f"{place}：{register.fields[register.id_field].label}“{double}”重复")
     return column
+
+
+def _held_twice(column: Any, columns: dict[str, Any]) -> str | None:
+    """An identity that two rows have at one time, if any."""
+    empty = [None] * len(column)
+    begins = columns["recorded_at"].to_pylist() if "recorded_at" in columns else empty
+    ends = columns["superseded_at"].to_pylist() if "superseded_at" in columns else empty
+    spans: dict[str, list[tuple[datetime, datetime]]] = {}
+    for key, begin, end in zip(column.to_pylist(), begins, ends, strict=True):
+        spans.setdefault(key, []).append((begin or datetime.min, end or datetime.max))
+    for key, held in spans.items():
+        held.sort()
+        if any(one[1] > two[0] for one, two in pairwise(held)):
+            return key
+    return None
 
 
 def _first_null(column: Any) -> int:

@@ -142,9 +142,7 @@ def _open(text: str) -> int:
     return sum(bare.count(sign) for sign in "(（") - sum(bare.count(sign) for sign in ")）")
 
 
-def _rejoined(
-    node: yaml.Node, entries: list[tuple[yaml.Node, ...]]
-) -> Iterator[tuple[yaml.Node, ...]]:
+def _rejoined(node: yaml.Node, entries: list[tuple[yaml.Node, ...]]) -> Iterator[tuple[yaml.Node, ...]]:
     """The entries of a `{…}` or `[…]` with expressions put together again that YAML cut at their commas.
 
     `{人数: count(任职, 免职时间 is missing)}` is one entry, as anybody would read it.

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from ganbu.dates import PartialDate
-from ganbu.formats.form import AppointmentForm, FamilyMember
+from ganbu.formats.form import FIELDS, AppointmentForm, FamilyMember
 from ganbu.formats.grammars import (
     Assessment,
     read_assessments,
@@ -27,6 +27,10 @@ from ganbu.formats.text import digits, name_key, read_date
 from ganbu.vocabulary import load_vocabulary
 
 Row = dict[str, Any]
+WITHOUT_PLACE = (
+    "professional_title", "reasons", "reporting_unit", "age_date", "filled_date", "filled_by",
+    "full_time_degree_school", "in_service_degree_school",
+)  # fmt: skip
 REGISTERS = ("person", "appointment", "education", "assessment", "award", "family")
 
 
@@ -64,7 +68,7 @@ def form_to_rows(
     issues += check_resume(resume, file, birth, work, form.current_post, degrees, today=today)
     rows: dict[str, list[Row]] = {name: [] for name in REGISTERS}
     rows["person"].append(_clean(person))
-    rows["appointment"] = _appointments(resume, key, form)
+    rows["appointment"] = _appointments(resume, key, file, issues)
     rows["education"] = _education(form, key, file, issues)
     found, remarks = read_assessments(form.assessments, file)
     issues += remarks
@@ -99,17 +103,64 @@ def form_to_rows(
             )
         )
     for at, member in enumerate(form.family, 1):
-        relation = _code("kinship", member.relation, "家庭成员称谓", file, issues)
+        relation = _relation(member.relation, form.sex, file, issues)
         rows["family"].append(_clean({
             "family_id": f"{key}-F{at}", "person": key, "relation": relation, "name": member.name, "birth_date": _day(member.birth_date),
             "political_status": member.political_status, "work": member.work,
         }))  # fmt: skip
+    issues += _without_place(form, file)
     return rows, issues
 
 
+def _relation(written: str, sex: str, file: str, issues: list[Issue]) -> str | None:
+    """The relation as a code; 爱人 is a husband or a wife, which the sex of the person decides."""
+    if written in ("爱人", "配偶"):
+        spouse = {"男": "妻子", "女": "丈夫"}.get(sex)
+        if spouse is None:
+            issues.append(
+                Issue(
+                    file,
+                    "家庭成员称谓",
+                    "code.unknown",
+                    f"“{written}”要知道本人性别才能登记，未采用",
+                    written,
+                )
+            )
+            return None
+        issues.append(
+            Issue(
+                file,
+                "家庭成员称谓",
+                "code.normalised",
+                f"“{written}”按“{spouse}”登记",
+                written,
+                spouse,
+                "note",
+            )
+        )
+        return spouse
+    return _code("kinship", written, "家庭成员称谓", file, issues)
+
+
+def _without_place(form: AppointmentForm, file: str) -> list[Issue]:
+    """Parts of a form that no register holds: they stay in the file only, and that is said."""
+    told = [
+        field.label for field in FIELDS if field.attribute in WITHOUT_PLACE and getattr(form, field.attribute)
+    ]
+    if form.photo:
+        told.append("照片")
+    if form.unknown:
+        told.append("表外元素")
+    if not told:
+        return []
+    return [
+        Issue(file, "、".join(told), "form.no_place", "档案中没有登记处，只保留在原文件里", severity="note")
+    ]
+
+
 def person_key(form: AppointmentForm) -> str:
-    """The identity of the person (人员编号): the identity number, else name and month of birth."""
-    return form.id_number or f"{name_key(form.name)}-{form.birth_date[:6]}"
+    """A working identity of the person (人员编号): name and month of birth; the importer decides on the real one."""
+    return f"{name_key(form.name)}-{form.birth_date[:6]}"
 
 
 def _day(text: str) -> PartialDate | None:
@@ -138,10 +189,23 @@ def _code(table: str, text: str, label: str, file: str, issues: list[Issue]) -> 
     return found
 
 
-def _appointments(resume: Resume, key: str, form: AppointmentForm) -> list[Row]:
+def _appointments(resume: Resume, key: str, file: str, issues: list[Issue]) -> list[Row]:
     rows = []
     for at, entry in enumerate(resume.entries, 1):
         if entry.kind == "study":
+            continue
+        if entry.end is None and not entry.open:
+            # Without an end it would count as held today: a post that ended on an unknown day is not registered.
+            issues.append(
+                Issue(
+                    file,
+                    "简历",
+                    "appointment.no_end",
+                    "止时间读不出，又不是至今，这段任职未登记",
+                    entry.text,
+                    severity="error",
+                )
+            )
             continue
         row = {
             "appointment_id": f"{key}-A{at}",
@@ -192,7 +256,8 @@ def rows_to_form(
     )  # fmt: skip
     status = str(person.get("political_status") or "")
     joined = _digits(person.get("party_date"), 6)
-    form.party_joining = joined or (status if status not in ("中共党员", "群众", "") else "")
+    other = status if status not in ("中共党员", "群众", "") else ""
+    form.party_joining = "；".join(part for part in (joined, other) if part)
     form.resume = str(person.get("resume") or "") or _resume(
         list(rows.get("appointment", ())), list(rows.get("education", ())), unit_names
     )
@@ -217,15 +282,7 @@ def rows_to_form(
         else ""
     )
     awards = [row for row in rows.get("award", ()) if row.get("date")]
-    form.awards = (
-        "；".join(
-            f"{_dotted(row['date'])}，经{row.get('body') or '有关机关'}批准，{row.get('name') or ''}"
-            for row in awards
-        )
-        + "。"
-        if awards
-        else "无"
-    )
+    form.awards = "；".join(_award_text(row) for row in awards) + "。" if awards else ""
     form.family = [
         FamilyMember(
             str(row.get("relation") or ""),
@@ -237,6 +294,11 @@ def rows_to_form(
         for row in rows.get("family", ())
     ]
     return form
+
+
+def _award_text(row: Row) -> str:
+    body = f"经{row['body']}批准，" if row.get("body") else ""
+    return f"{_dotted(row['date'])}，{body}{row.get('name') or ''}"
 
 
 def _partial(value: Any) -> PartialDate | None:

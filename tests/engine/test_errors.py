@@ -58,7 +58,7 @@ def test_slips_in_expressions(pack, condition, said):
         ("policy: 甲\nkind: eligibility\n", "require"),
         ("policy: 甲\nkind: eligibility\nsubject: 人圆\nrequire: {a: 是}\n", "人员"),
         ("policy: 甲\nkind: eligibility\nrequire: {a: {when: 是, strictness: maybe}}\n", "strictness"),
-        ("policy: 甲\nkind: eligibility\nrequire: {a: any(任职, 是否主职 is yes)}\n", "加引号"),
+        ("policy: 甲\nkind: eligibility\nrequire: {a: {优秀: 3}[等次] = 3}\n", "加引号"),
         ("policy: 甲\nkind: score\ncomponents: {a: 1}\nbands: {高: '> 90', 低: '< 90'}\n", "没有盖住 90"),
         (
             "policy: 甲\nkind: score\ncomponents: {a: 1}\nbands: {高: '>= 60', 低: '>= 80', 其他: else}\n",

@@ -10,7 +10,7 @@ import numpy as np
 
 from ganbu.engine.kernel.columns import Array, Col
 from ganbu.engine.kernel.days import days_of
-from ganbu.engine.kernel.snapshot import NOWHERE, Prepared, View
+from ganbu.engine.kernel.snapshot import Prepared, View
 from ganbu.vocabulary import Register
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ class EffectsView(View):
 
     def link(self, name: str, target: View) -> Array:
         """For each effect the row of `target` it is about, or -1."""
-        ids, mine = target.column(target.register.id_field), self.rows[name]
-        where = np.full(len(self.kernel.pool.texts) + 1, NOWHERE, np.int64)
-        where[ids.v] = np.arange(len(ids.v))
-        return np.where(mine.known, where[mine.v], NOWHERE)
+        return self._link_by_text(name, target)
 
     def identity_order(self) -> Array:
         """The effects in binary order of their identities."""

@@ -101,6 +101,13 @@ class Prepared:
         v = np.asarray(raw.fill_null(0) if raw.null_count else raw).astype(np.int64)
         return Col(v, ok) if spec.kind == "date" else integers(v, ok, None, spec.scale)
 
+    def repeated(self, register: Register) -> bool:
+        """Whether an identity stands in more than one row, because a row was superseded by another."""
+        table = self.records.tables.get(register.name)
+        if table is None or "superseded_at" not in table.column_names:
+            return False
+        return int(pc.count_distinct(table[register.id_field]).as_py()) < int(table.num_rows)
+
     def link(self, register: Register, name: str, target: Register) -> Array:
         """For each row the row of `target` that the reference `name` leads to, or -1."""
         key = (register.name, name, target.name)
@@ -203,6 +210,8 @@ class View:
 
     def link(self, name: str, target: View) -> Array:
         """For each row in sight the row in sight of `target` that the reference leads to, or -1."""
+        if self.prepared.repeated(target.register):
+            return self._link_by_text(name, target)
         found = self.prepared.link(self.register, name, target.register)
         if self.visible is not None:
             found = found[self.visible]
@@ -213,6 +222,13 @@ class View:
         where = np.full(self.prepared.rows(target.register.name) + 1, NOWHERE, np.int64)
         where[target.visible] = np.arange(len(target.visible))
         return np.asarray(where[found])
+
+    def _link_by_text(self, name: str, target: View) -> Array:
+        # Only among the rows in sight is an identity unique when the record has a history.
+        ids, mine = target.column(target.register.id_field), self.column(name)
+        where = np.full(len(self.prepared.pool.texts) + 1, NOWHERE, np.int64)
+        where[ids.v] = np.arange(len(ids.v))
+        return np.where(mine.known, where[mine.v], NOWHERE) if len(mine.v) else np.zeros(0, np.int64)
 
     def identity_order(self) -> Array:
         """The rows in sight in binary order of their identities."""

@@ -1,0 +1,181 @@
+"""Laying rows over the record (并入档案): what is new is added, what differs is reported, and nothing is overwritten.
+
+A row that changes is closed (`superseded_at`) and a new one with the same identity begins (`recorded_at`), so that the
+record as it was known before the import can still be replayed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ganbu.engine.records import Records
+from ganbu.formats.issues import Issue
+from ganbu.formats.text import name_key
+from ganbu.vocabulary import Register
+
+Row = dict[str, Any]
+META = ("recorded_at", "superseded_at", "source", "evidence")
+# Texts of a form that tell of now: the latest form is right by definition.
+LATEST = ("resume", "current_post_text", "proposed_post_text", "removed_post_text")
+
+
+@dataclass
+class Merge:
+    """The record with an import laid over it."""
+
+    records: Records
+    moment: datetime
+    prefer_new: bool = False
+    rows: Counter[str] = field(default_factory=Counter)
+    touched: set[str] = field(default_factory=set)
+    issues: list[Issue] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.vocabulary = self.records.vocabulary
+        self.current: dict[str, dict[str, Row]] = {}
+        self.closed: dict[str, list[Row]] = defaultdict(list)
+        for name in self.records.tables:
+            identity = self.vocabulary.registers[name].id_field
+            table = self.current.setdefault(name, {})
+            for row in self.records.rows(name):
+                if row.get("superseded_at") is not None:
+                    self.closed[name].append(row)
+                else:
+                    table[str(row[identity])] = row
+        self._of_person: dict[str, dict[str, list[str]]] = {}
+
+    def table(self, name: str) -> dict[str, Row]:
+        """The rows of a register that hold now, by identity."""
+        return self.current.setdefault(name, {})
+
+    def of_person(self, name: str, person: str) -> list[Row]:
+        """The rows of a register about one person."""
+        if name not in self._of_person:
+            index: dict[str, list[str]] = defaultdict(list)
+            for key, row in self.table(name).items():
+                index[str(row.get("person"))].append(key)
+            self._of_person[name] = index
+        return [self.table(name)[key] for key in self._of_person[name].get(person, ())]
+
+    def add(self, register: Register, row: Row, source: str) -> None:
+        """Add a row; it is known from this moment on."""
+        key = str(row[register.id_field])
+        self.table(register.name)[key] = {**row, "recorded_at": self.moment, "source": source}
+        if register.name in self._of_person:
+            self._of_person[register.name].setdefault(str(row.get("person")), []).append(key)
+        self.rows[register.name] += 1
+        self.touched.add(register.name)
+
+    def change(self, register: Register, key: str, changes: Row, source: str) -> None:
+        """Close a row and begin its successor."""
+        old = self.table(register.name)[key]
+        fresh = {k: v for k, v in {**old, **changes}.items() if k not in META}
+        if old.get("recorded_at") != self.moment:
+            self.closed[register.name].append({**old, "superseded_at": self.moment})
+        self.table(register.name)[key] = {**fresh, "recorded_at": self.moment, "source": source}
+        self.touched.add(register.name)
+
+    def lay(self, register: Register, key: str, row: Row, file: str, source: str) -> bool:
+        """Lay a row over the one of the same identity: gaps are filled, differences reported; whether it changed."""
+        old = self.table(register.name)[key]
+        changes: Row = {}
+        for name, value in row.items():
+            if name in META or name == register.id_field or value in (None, "") or same(old.get(name), value):
+                continue
+            if old.get(name) in (None, "") or name in LATEST:
+                changes[name] = value
+                continue
+            label = register.fields[name].label
+            taken = "已按新值登记，原值存于历史" if self.prefer_new else "保留原值"
+            self.issues.append(
+                Issue(file, label, f"{register.name}.differs", f"{register.label} {key} 与原记录不同：原为“{old[name]}”，{taken}", str(old[name]), str(value))
+            )  # fmt: skip
+            if self.prefer_new:
+                changes[name] = value
+        if changes:
+            self.change(register, key, changes, source)
+        return bool(changes)
+
+    def tables(self) -> Records:
+        """The tables that changed, history included."""
+        found = {
+            name: [*self.closed.get(name, []), *self.table(name).values()] for name in sorted(self.touched)
+        }
+        return Records.from_rows(found, self.vocabulary)
+
+
+def same(old: Any, new: Any) -> bool:
+    """Whether a value says nothing else than the one on record; a month says nothing against a day in it."""
+    if old is None:
+        return False
+    one, two = str(old), str(new)
+    return one == two or (hasattr(new, "precision") and one.startswith(two))
+
+
+def fresh_id(stem: str, taken: Iterable[str]) -> str:
+    """The first numbered identity that is free."""
+    used, number = set(taken), 1
+    while f"{stem}{number}" in used:
+        number += 1
+    return f"{stem}{number}"
+
+
+# -- what a form tells of a person beside themselves -----------------------------------------------------------
+
+
+def _start(row: Row) -> str:
+    return str(row.get("start_date") or "")[:7]
+
+
+KEYS: dict[str, Callable[[Row], str]] = {
+    "appointment": _start,
+    "education": lambda row: f"{row.get('mode')}|{row.get('level')}",
+    "assessment": lambda row: str(row.get("year")),
+    "award": lambda row: f"{str(row.get('date') or '')[:7]}|{_letters(row.get('name'))}",
+    "family": lambda row: name_key(str(row.get("name") or "")) or str(row.get("relation")),
+}
+
+
+def _letters(value: Any) -> str:
+    return "".join(str(value or "").split()).removeprefix("记")
+
+
+def merge_details(merge: Merge, key: str, rows: dict[str, list[Row]], file: str) -> bool:
+    """The posts, studies, grades, awards and family of a form, laid over those on record; whether anything changed.
+
+    Posts are told apart by the month they began, grades by year, relatives by name: what the record has, with more than
+    a form can hold, stays; what it lacks is added.
+    """
+    changed = False
+    for name, told in KEYS.items():
+        register = merge.vocabulary.registers[name]
+        held = merge.of_person(name, key)
+        # A month that only the year is known of could be any post of that year: it stays with what is there.
+        known: dict[str, list[str]] = defaultdict(list)
+        for row in held:
+            known[told(row)].append(str(row[register.id_field]))
+        had = bool(held)
+        for item in rows[name]:
+            fits = known.get(told(item), [])
+            if len(fits) == 1:
+                only = {k: v for k, v in item.items() if k not in ("unit", "title", "main", "nature")}
+                changed |= merge.lay(register, fits[0], only if name == "appointment" else item, file, file)
+            elif not fits:
+                item = dict(item)
+                stem = f"{key}-{name[0].upper()}"
+                item[register.id_field] = fresh_id(stem, merge.table(name))
+                merge.add(register, item, file)
+                known[told(item)].append(item[register.id_field])
+                changed = True
+                if had and name in ("appointment", "education", "family"):
+                    what = "，".join(
+                        f"{register.fields[k].label} {v}"
+                        for k, v in item.items()
+                        if k in ("start_date", "title", "mode", "level", "relation", "name")
+                    )
+                    merge.issues.append(Issue(file, register.label, f"{name}.added", f"原记录没有，已补入：{what}", severity="note"))  # fmt: skip
+    return changed
