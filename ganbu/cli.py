@@ -70,7 +70,7 @@ def _settings(items: list[str] | None) -> dict[str, Any]:
             raise MisuseError(f"--set “{item}”应写作 参数=值")
         try:
             found[key] = Fraction(value)
-        except ValueError:
+        except (ValueError, ZeroDivisionError):
             found[key] = value
     return found
 

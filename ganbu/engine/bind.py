@@ -38,13 +38,18 @@ MONTHS_IN = {"years": 12, "months": 1}
 
 @dataclass
 class Program:
-    """Everything a run computes (程序): facts by register and name, each with its definition and its text."""
+    """Everything a run computes (程序): facts by register and name, each with its definition and its text.
+
+    `shared` are the facts of the packs; `local` those one policy (`owner`) defines on registers for itself.
+    """
 
     vocabulary: Vocabulary
     as_of: date
     definitions: dict[tuple[str, str], Node] = field(default_factory=dict)
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
     shared: dict[str, dict[str, str]] = field(default_factory=dict)
+    local: dict[str, dict[str, str]] = field(default_factory=dict)
+    owner: str = ""
     catalogues: dict[str, Any] = field(default_factory=dict)
     outputs: Callable[[str, str], tuple[str, Type] | None] = lambda policy, column: None
     virtual: Callable[[str], Register | None] = lambda name: None
@@ -213,7 +218,7 @@ class _Binder:
             register = self.program.vocabulary.registers[scope.register]
             names += (
                 [f.label for f in register.fields.values()]
-                + [*self.program.shared.get(scope.register, {})]
+                + [*self.program.shared.get(scope.register, {}), *self.program.local.get(scope.register, {})]
                 + scope.known()
             )
             scope = scope.outer
@@ -241,9 +246,15 @@ class _Binder:
 
     def of_row(self, row: Row, name: str) -> Node | None:
         """The shared fact or field of that name on a row."""
+        local = self.program.local.get(row.register, {})
+        if name in local:
+            own = f"{self.program.owner}/{name}"
+            scope = Scope(self.program, row.register)
+            return Fact(row, own, self.program.define(row.register, own, local[name], scope).type)
         shared = self.program.shared.get(row.register, {})
         if name in shared:
-            scope = Scope(self.program, row.register)
+            # What all policies share is bound without the names of the one that asks first.
+            scope = Scope(replace(self.program, local={}, owner=""), row.register)
             return Fact(row, name, self.program.define(row.register, name, shared[name], scope).type)
         spec = self.program.vocabulary.registers[row.register].find(name)
         return Field(row, spec.name, type_of(spec)) if spec else None
@@ -339,7 +350,7 @@ class _Binder:
             node: Node = Op("is_missing", (inner,), BOOL)
         else:
             _require(inner, BOOL, self.source, syntax.parts[0], "is yes / is no 只用于是否")
-            node = Op("is_true" if state == "true" else "is_false", (inner,), BOOL)
+            node = inner if state == "true" else Op("not", (inner,), BOOL)
         return Op("not", (node,), BOOL) if negated else node
 
     def _compare(self, syntax: Syntax, scope: Scope) -> Node:

@@ -10,11 +10,12 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ganbu.engine import calendar, numbers
 from ganbu.engine.bind import Program
 from ganbu.engine.plan import Plan
-from ganbu.engine.records import Records, moment
+from ganbu.engine.records import PRECISION, Records, moment
 from ganbu.engine.results import Cells
 from ganbu.engine.sql import Backend, Env, Snapshot, name, quoted
 from ganbu.engine.tree import Aggregate, Node, Row, looks_out
@@ -29,12 +30,16 @@ class Tables:
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET preserve_insertion_order = true")
         gaps: set[tuple[str, str]] = set()
+        partial: set[tuple[str, str]] = set()
         bitemporal: set[str] = set()
         for register, table in records.tables.items():
             self.connection.register("incoming", table)
             self.connection.execute(f"CREATE TABLE {name('t_' + register)} AS SELECT * FROM incoming")
             self.connection.unregister("incoming")
             columns = set(table.column_names)
+            for column in columns:
+                if column.endswith(PRECISION) and (pc.max(table[column]).as_py() or 0) > 1:
+                    partial.add((register, column.removesuffix(PRECISION)))
             gaps |= {(register, column) for column in columns if table[column].null_count}
             if columns & {"recorded_at", "superseded_at"}:
                 bitemporal.add(register)
@@ -42,7 +47,9 @@ class Tables:
                     self.connection.execute(
                         f"ALTER TABLE {name('t_' + register)} ADD COLUMN {column} TIMESTAMP"
                     )
-        self.snapshot = Snapshot(frozenset(records.tables), frozenset(gaps), "", frozenset(bitemporal))
+        self.snapshot = Snapshot(
+            frozenset(records.tables), frozenset(gaps), "", frozenset(bitemporal), frozenset(partial)
+        )
 
     def next_prefix(self) -> str:
         """A prefix of its own for the relations of each run, so that runs over one store do not disturb each other."""

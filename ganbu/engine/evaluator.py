@@ -16,6 +16,7 @@ from ganbu.engine.tree import (
     DATE,
     NUM,
     TEXT,
+    TRUE,
     Const,
     Fact,
     Field,
@@ -24,15 +25,18 @@ from ganbu.engine.tree import (
     Row,
     Type,
     both,
+    choose,
     either,
+    holds,
     missing,
 )
-from ganbu.errors import PackError, nearest
+from ganbu.errors import OpenValueError, PackError, nearest
 from ganbu.vocabulary import Field as FieldSpec
 from ganbu.vocabulary import Register, Vocabulary
 
 WORD = 60  # conditions per mask column: they must fit 64 bits
-EFFECT = ("编号", "对象", "种类", "起始日", "截止日", "生效中")
+EFFECT = ("编号", "对象", "种类", "成立", "起始日", "截止日", "生效中")
+REASONS = ("依据", "缺少", "不能排除")
 
 
 @dataclass
@@ -79,6 +83,7 @@ def _effect_register(policy: Policy, vocabulary: Vocabulary) -> Register:
         "起始日": FieldSpec("起始日", "起始日", "date"),
         "截止日": FieldSpec("截止日", "截止日", "date"),
         "生效中": FieldSpec("生效中", "生效中", "bool"),
+        "成立": FieldSpec("成立", "成立", "bool"),
     }
     return Register(
         policy.name,
@@ -133,6 +138,17 @@ class Evaluator:
             lowered = LOWER[policy.kind](context)
             judged = Judged(policy, context.register, lowered, context)
             self._outputs(judged)
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, ArithmeticError) as error:
+            # What an author can write wrongly in so many ways is said once, at the policy, instead of a traceback.
+            raise PackError(
+                f"规则“{policy_name}”有一项写法不对：{error}",
+                policy.place,
+                f"请对照 {policy.kind} 规则的写法检查每一项的类型",
+            ) from error
+        except RecursionError as error:
+            raise PackError(
+                f"规则“{policy_name}”的表达式太长或套得太深", policy.place, "请拆成几个事实"
+            ) from error
         finally:
             self._lowering.pop()
         self.judged[policy_name] = judged
@@ -148,6 +164,12 @@ class Evaluator:
     def _output(self, policy_name: str, column: str) -> tuple[str, Type] | None:
         if policy_name not in self.pack.reach:
             return None
+        policy = self.pack.reach[policy_name]
+        if policy.kind != "consequence" and not self.checking and not policy.in_force(self.program.as_of):
+            raise OpenValueError(
+                f"规则“{policy_name}”在 {self.program.as_of} 不在有效期内，引用它的规则当日不能评估",
+                policy.place,
+            )
         judged = self.judge(policy_name)
         register = judged.register.name
         fact = f"{policy_name}.{column}"
@@ -170,6 +192,11 @@ class Evaluator:
         offset: int = 0,
     ) -> None:
         fact = f"{judged.policy.name}.{label}{suffix}"
+        taken = {output.label for output in judged.outputs if not output.labels}
+        if not suffix and (label in taken or label in ("对象", "名称", *REASONS)):
+            raise PackError(
+                f"规则“{judged.policy.name}”的结果里已有“{label}”这一列", judged.policy.place, "请换一个名称"
+            )
         self.program.set(judged.register.name, fact, node, label)
         judged.outputs.append(Output(label, node, fact, labels, offset))
 
@@ -198,13 +225,17 @@ class Evaluator:
         else:
             value, due = lowered.value, lowered.due
             if value is not None:
+                if context.where != TRUE and judged.policy.kind not in ("score", "index"):
+                    # Those the policy is not about have no value either.
+                    value = choose((holds(context.where), value), default=Const(None, NUM))
                 self._set(judged, "数值", value)
             if due is not None and not (isinstance(due, Const) and due.value is None):
                 self._set(judged, "期限", due)
             for label, node in lowered.extras.items():
                 self._set(judged, label, node)
-            for shown in judged.policy.body.get("show") or ():
-                self._set(judged, str(shown), context.any(shown))
+            for shown in dict.fromkeys(judged.policy.body.get("show") or ()):
+                if str(shown) not in {output.label for output in judged.outputs}:
+                    self._set(judged, str(shown), context.any(shown))
             self._masks(judged, "依据", lowered.grounds)
             self._masks(judged, "不能排除", lowered.doubts)
         self._masks(judged, "缺少", self._missing(register, lowered))
@@ -244,7 +275,7 @@ class Evaluator:
         if judged.lowered.layout == "effects":
             policy = judged.policy.name
             effects = vocabulary.registers[policy]
-            kinds = {"起始日": DATE, "截止日": DATE, "生效中": BOOL}
+            kinds = {"起始日": DATE, "截止日": DATE, "生效中": BOOL, "成立": BOOL}
             nodes: dict[str, Node] = {key: Field(Row(policy), key, kinds.get(key, TEXT)) for key in EFFECT}
             nodes["名称"] = display(vocabulary, effects)
             return nodes

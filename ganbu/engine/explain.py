@@ -370,9 +370,10 @@ def shown(value: Any) -> str:
     if isinstance(value, Fraction):
         if value.denominator == 1:
             return str(value.numerator)
-        for digits in range(1, 9):
+        for digits in range(1, 19):
             if 10**digits % value.denominator == 0:
-                return f"{float(value):.{digits}f}"
+                whole, rest = divmod(abs(value.numerator) * (10**digits // value.denominator), 10**digits)
+                return f"{'-' if value < 0 else ''}{whole}.{rest:0{digits}}"
         return f"{value.numerator}/{value.denominator}"
     return str(value)
 

@@ -12,6 +12,7 @@ from ganbu.engine.tree import (
     BOOL,
     DATE,
     NUM,
+    TEXT,
     Aggregate,
     Const,
     Fact,
@@ -110,10 +111,16 @@ def _rows(b: _Binder, syntax: Syntax, scope: Scope, condition: Syntax | None = N
     for part in (condition, named.get("where")):
         if part is not None:
             where.append(b.condition(part, inner))
+    if b.program.virtual(register.name) is not None:
+        # An effect that may or may not have come about makes what is asked of the effects not known.
+        where.append(Field(Row(register.name), "成立", BOOL))
     options: dict[str, object] = {}
     where += _moment(b, syntax, scope, register, named)
     if "latest" in named:
-        options["latest"] = int(b.constant(named["latest"], scope).value or 0)  # type: ignore[arg-type]
+        latest = b.constant(named["latest"], scope).value
+        if not isinstance(latest, Fraction) or latest.denominator != 1 or latest < 1:
+            raise b.fail(named["latest"], "latest: 应是正整数，如 latest: 3")
+        options["latest"] = int(latest)
         options["latest_by"] = Field(Row(register.name), register.order, DATE) if register.order else None
     return _Rows(register, link, hop, inner, where, options, dotted)
 
@@ -123,7 +130,11 @@ def _view(b: _Binder, name: str, scope: Scope) -> tuple[str, Syntax, _Binder] | 
 
     place: Scope | None = scope
     while place is not None:
-        source = place.local_text(name) or b.program.shared.get(place.register, {}).get(name)
+        source = (
+            place.local_text(name)
+            or b.program.local.get(place.register, {}).get(name)
+            or b.program.shared.get(place.register, {}).get(name)
+        )
         if source is not None:
             syntax = parse(source)
             if syntax.kind == "call" and syntax.value == "view":
@@ -263,7 +274,14 @@ def _make(
         return Fact(Row(target, Row(scope.register), rows.hop), b.program.hide(target, node, text), kind)
     if rows.hop:
         node = replace(node, key=rows.hop)
-    return Fact(Row(scope.register), b.program.hide(scope.register, node, text), kind)
+    found = Fact(Row(scope.register), b.program.hide(scope.register, node, text), kind)
+    if rows.hop and kind.kind != "row":
+        # Who refers to nobody known has nobody whose rows could be counted.
+        target = b.program.vocabulary.registers[scope.register].fields[rows.hop].target
+        whose = b.program.vocabulary.registers[target]
+        reached = Field(Row(target, Row(scope.register), rows.hop), whose.id_field, TEXT)
+        return Op("if", (Op("is_missing", (reached,), BOOL), Const(None, kind), found), kind)
+    return found
 
 
 def _beyond_item(node: Node | None) -> bool:
@@ -332,13 +350,13 @@ _function("min 最小", "min(登记表, 值[, 条件])", 2, 3, MOMENTS)(_extreme
 @_function("distinct 不同", "distinct(登记表, 值[, 条件])", 2, 3, MOMENTS)
 def _distinct(b: _Binder, s: Syntax, scope: Scope) -> Node:
     rows, value = _valued(b, s, scope)
-    return _make(b, s, scope, rows, "distinct", value, NUM)
+    return _expecting(b, s, scope, rows, _make(b, s, scope, rows, "distinct", value, NUM))
 
 
 @_function("any 有", "any(登记表[, 条件])", 1, 2, MOMENTS)
 def _any(b: _Binder, s: Syntax, scope: Scope) -> Node:
     rows = _rows(b, s, scope, s.parts[1] if len(s.parts) > 1 else None)
-    return _make(b, s, scope, rows, "any", None, BOOL)
+    return _expecting(b, s, scope, rows, _make(b, s, scope, rows, "any", None, BOOL))
 
 
 @_function("every 都", "every(登记表, 条件)", 2, 2, MOMENTS)
@@ -347,7 +365,8 @@ def _every(b: _Binder, s: Syntax, scope: Scope) -> Node:
     size = _make(b, s, scope, rows, "count", None, NUM)
     failing = replace(rows, where=[*rows.where, negate(b.condition(s.parts[1], rows.scope))])
     some = _make(b, s, scope, failing, "any", None, BOOL)
-    return Op("if", (Op("compare", (size, number(0)), BOOL, (">",)), negate(some), Const(None, BOOL)), BOOL)
+    every = Op("if", (Op("compare", (size, number(0)), BOOL, (">",)), negate(some), Const(None, BOOL)), BOOL)
+    return _expecting(b, s, scope, rows, every)
 
 
 @_function("share 占比", "share(登记表, 条件[, of: 分母条件])", 2, 2, (*MOMENTS, "of"))
@@ -356,11 +375,8 @@ def _share(b: _Binder, s: Syntax, scope: Scope) -> Node:
     of = dict(s.named).get("of")
     base = replace(rows, where=[*rows.where, *([b.condition(of, rows.scope)] if of else [])])
     part = replace(base, where=[*base.where, b.condition(s.parts[1], rows.scope)])
-    return Op(
-        "div",
-        (_make(b, s, scope, part, "count", None, NUM), _make(b, s, scope, base, "count", None, NUM)),
-        NUM,
-    )
+    counts = (_make(b, s, scope, part, "count", None, NUM), _make(b, s, scope, base, "count", None, NUM))
+    return _expecting(b, s, scope, rows, Op("div", counts, NUM))
 
 
 def _pick(fn: str) -> Bind:
@@ -390,7 +406,8 @@ def _top(b: _Binder, s: Syntax, scope: Scope) -> Node:
 @_function("top_sum 前几之和", "top_sum(登记表, 值, n: 3[, 条件])", 2, 3, (*MOMENTS, "n"))
 def _top_sum(b: _Binder, s: Syntax, scope: Scope) -> Node:
     rows, value = _valued(b, s, scope)
-    return _make(b, s, scope, rows, "top_sum", value, NUM, n=_count_of(b, s, scope))
+    found = _make(b, s, scope, rows, "top_sum", value, NUM, n=_count_of(b, s, scope))
+    return _expecting(b, s, scope, rows, found)
 
 
 @_function("top_avg 前几平均", "top_avg(登记表, 值, n: 3[, 条件])", 2, 3, (*MOMENTS, "n"))
@@ -428,12 +445,13 @@ def _streak_of(fn: str) -> Bind:
         by = dict(s.named).get("by")
         order = b.node(by, rows.scope) if by else b.of_row(Row(rows.register.name), rows.register.order)
         gap = _flag(b, s, "gap", ("breaks", "skip"), "breaks")
-        if order is None or (order.type.kind != "num" and gap == "breaks" and fn == "streak"):
-            gap = "skip"
+        if order is None or (order.type.kind != "num" and gap == "breaks"):
+            gap = "skip"  # days follow each other only as entries do; years have gaps
         to = dict(s.named).get("to")
         end = b.constant(to, scope) if to else None
         last = int(str(end.value)) if end is not None else None
-        return _make(b, s, scope, rows, fn, condition, NUM, order, gap=gap, to=last)
+        found = _make(b, s, scope, rows, fn, condition, NUM, order, gap=gap, to=last)
+        return _expecting(b, s, scope, rows, found)
 
     return bind
 
@@ -472,7 +490,9 @@ def _held_node(b: _Binder, s: Syntax, scope: Scope, per: str) -> Node:
         (Op("or_else", (end, Const(b.program.as_of, DATE)), DATE), Const(b.program.as_of, DATE)),
         DATE,
     )
-    months: Node = Op("months", (start, until), NUM)
+    # A span that ends before it begins is a slip, and how long it was nobody knows.
+    backward = Op("compare", (until, start), BOOL, ("<",))
+    months: Node = Op("if", (backward, Const(None, NUM), Op("months", (start, until), NUM)), NUM)
     if s.value in ("full_years", "满年数"):
         months = Op("round", (Op("div", (months, number(12)), NUM),), NUM, (0, "floor"))
     return _make(b, s, scope, rows, "sum", months, NUM)
@@ -622,7 +642,10 @@ def _between_dates(op: str, unit: str) -> Bind:
         end = b.date(s.parts[1], scope) if len(s.parts) > 1 else Const(b.program.as_of, DATE, "基准日")
         inclusive = dict(s.named).get("inclusive")
         if inclusive is not None and b.constant(inclusive, scope).value is True:
-            end = Op("add_days", (end, number(1)), DATE)
+            if op == "workdays":
+                start = Op("add_days", (start, number(-1)), DATE)
+            else:
+                end = Op("add_days", (end, number(1)), DATE)
         return Op(op, (start, end), Type("num", unit))
 
     return bind

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-NARROW = 18
+NARROW, SMALL = 18, 9
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def constant(value: Fraction) -> Sql:
 
 def wide(text: str, digits: int) -> str:
     """The text, computed in 128 bits where 64 may not do; beyond 128 bits DuckDB refuses, it never wraps."""
-    return f"CAST({text} AS HUGEINT)" if digits > NARROW else text
+    if digits > NARROW:
+        return f"CAST({text} AS HUGEINT)"
+    return f"CAST({text} AS BIGINT)" if digits > SMALL and text.startswith("(CASE") else text
 
 
 def literal(text: str) -> bool:
@@ -155,7 +157,11 @@ def comparison(one: Sql, sign: str, two: Sql) -> Sql:
     """A comparison, exact: ratios by cross-multiplication."""
     one, two = aligned(one, two)
     digits = max(one.digits, two.digits)
-    return Sql(f"({wide(one.text, digits)} {sign} {two.text})", one.nullable or two.nullable)
+    text = f"({wide(one.text, digits)} {sign} {two.text})"
+    if one.den and not literal(one.den):
+        # Equal denominators cancel out, but one that is not known leaves the whole not known.
+        text = f"CASE WHEN {one.den} IS NULL THEN NULL ELSE {text} END"
+    return Sql(text, one.nullable or two.nullable)
 
 
 def rounded(value: Sql, digits: int, mode: str) -> Sql:

@@ -82,7 +82,7 @@ class Plan:
 
     def effects(self, register: str) -> list[Column]:
         """The columns a virtual register is made of."""
-        keys = ("", "·起始日", "·截止日", "·对象")
+        keys = ("", "·起始日", "·截止日", "·对象", "·生效中")
         return [self.need(owner, effect + key) for owner, effect in self.virtual[register] for key in keys]
 
     def _merge_picks(self, register: str, name: str, twin: Column) -> None:

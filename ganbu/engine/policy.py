@@ -74,6 +74,7 @@ class Policy:
     place: Place
     pack: str
     parents: tuple[str, ...] = ()
+    inherited: frozenset[str] = frozenset()
 
     @property
     def subject(self) -> str:
@@ -173,7 +174,18 @@ class Pack:
         """All policies that can be named here: inherited and own."""
         found: dict[str, Policy] = {}
         for pack in self.lineage:
-            found.update(pack.policies)
+            for name, policy in pack.policies.items():
+                held = found.get(name)
+                if (
+                    held is not None
+                    and held.pack in {p.name for p in pack.lineage[:-1]}
+                    and name not in policy.parents
+                ):
+                    raise PackError(
+                        f"规则“{name}”与上级规则包“{held.pack}”的规则同名", policy.place,
+                        f"要修改它请写 extends: {name}；是另一条规则请换一个名称",
+                    )  # fmt: skip
+                found[name] = policy
         return found
 
     @cached_property
@@ -206,7 +218,9 @@ class Pack:
                 found[name] = spec
         return found
 
-    def _merged(self, name: str, body: Mapping) -> Policy:
+    def _merged(self, name: str, body: Mapping, below: tuple[str, ...] = ()) -> Policy:
+        if name in below:
+            raise PackError(f"规则互相继承成环：{' → '.join((*below, name))}", body.at("extends"))
         parent_name = body.get("extends")
         place = body.at("policy")
         if parent_name is None:
@@ -220,7 +234,7 @@ class Pack:
             return Policy(name, kind, body, place, self.name)
         candidates = {k: p for pack in self.lineage[:-1] for k, p in pack.policies.items()}
         if parent_name in self.own and parent_name != name:
-            candidates[parent_name] = self._merged(parent_name, self.own[parent_name])
+            candidates[parent_name] = self._merged(parent_name, self.own[parent_name], (*below, name))
         if parent_name not in candidates:
             raise PackError(
                 f"没有可以继承的规则“{parent_name}”", body.at("extends"), nearest(parent_name, candidates)
@@ -228,8 +242,12 @@ class Pack:
         parent = candidates[parent_name]
         if body.get("kind") not in (None, parent.kind):
             raise PackError(f"kind 应与上级规则相同：{parent.kind}", body.at("kind"))
+        names = {*(parent.body.get("facts") or ()), *parent.inherited}
+        for items in (parent.body.get("define") or {}).values():
+            names |= set(items)
+        merged = merge(parent.body, body)
         return Policy(
-            name, parent.kind, merge(parent.body, body), place, self.name, (parent.name, *parent.parents)
+            name, parent.kind, merged, place, self.name, (parent.name, *parent.parents), frozenset(names)
         )
 
 
@@ -263,27 +281,45 @@ def _registers(declared: Mapping, vocabulary: Vocabulary) -> dict[str, Any]:
     return result
 
 
+DESCRIPTIVE = ("policy", "extends", "about", "version", "effective", "note", "show", "forecast", "why")
+ADDABLE = (
+    *DESCRIPTIVE,
+    *MERGED,
+    "kind",
+    "where",
+    "parameters",
+    "source",
+    "subject",
+    "accumulate",
+    "status",
+    "until",
+)
+
+
 def merge(parent: Mapping, child: Mapping) -> Mapping:
     """A child policy laid over its parent: it may tighten, add, and replace only where the parent allows it."""
     result = Mapping(child.place)
+    free = parent.get("replace") == "allowed"
+    for key, value in child.items():
+        if key not in parent and key not in ADDABLE and not free:
+            raise PackError(
+                f"上级规则没有“{key}”，下级加上它会改变结果",
+                child.at(key),
+                "上级在规则上写 replace: allowed 才能增加",
+            )
+        loosens = (key == "status" and value == "off" and parent.get("status") != "off") or (
+            key == "until" and (parent.get("until") is None or value < parent["until"])
+        )
+        if loosens and not free:
+            raise PackError(
+                f"下级不能用“{key}”停用上级规则", child.at(key), "上级在规则上写 replace: allowed 才可以"
+            )
     if child.get("subject") is not None and child["subject"] != parent.get("subject", "person"):
         raise PackError("上级规则没有允许替换“subject”", child.at("subject"))
     for source in (parent, child):
         for key, value in source.items():
             result.places[key] = source.at(key)
-            if key not in result or key in (
-                "policy",
-                "extends",
-                "about",
-                "version",
-                "effective",
-                "until",
-                "status",
-                "why",
-                "note",
-                "show",
-                "forecast",
-            ):
+            if key not in result or key in (*DESCRIPTIVE, "until", "status"):
                 result[key] = value
             elif key == "source":
                 result[key] = list(dict.fromkeys([*_listed(result[key]), *_listed(value)]))
@@ -310,10 +346,32 @@ def _listed(value: Any) -> list[Any]:
 
 def _merged_items(parent: Mapping, child: Mapping, section: str) -> Mapping:
     result = Mapping(child.place)
+    if section == "levels":
+        # Levels stand from the heaviest down; what a lower rule adds is heavier unless it says below which it stands.
+        for key, value in child.items():
+            if key not in parent and not (isinstance(value, Mapping) and value.get("below")):
+                result[key], result.places[key] = value, child.at(key)
     for key, value in parent.items():
         result[key], result.places[key] = value, parent.at(key)
+        for name, item in child.items() if section == "levels" else ():
+            if isinstance(item, Mapping) and item.get("below") == key:
+                plain = Mapping(item.place)
+                plain.update({k: v for k, v in item.items() if k != "below"})
+                plain.places.update(item.places)
+                result[name], result.places[name] = plain, child.at(name)
     for key, value in child.items():
         held = parent.get(key)
+        if section == "levels" and key not in parent:
+            if key not in result:
+                raise PackError(
+                    f"等级“{key}”的 below 不是上级规则的等级",
+                    child.at(key),
+                    nearest(str(value.get("below")), parent),
+                )
+            continue
+        if section == "define" and isinstance(held, Mapping) and isinstance(value, Mapping):
+            result[key], result.places[key] = _merged_items(held, value, key), child.at(key)
+            continue
         if (
             held is not None
             and not (isinstance(held, Mapping) and held.get("replace") == "allowed")
@@ -340,7 +398,11 @@ def _merged_parameters(parent: Mapping, child: Mapping) -> Mapping:
             old: Any = spec.get("value")
             tighten = spec.get("tighten")
             allowed = old in (REQUIRED, new) or spec.get("local") is True
-            allowed = allowed or (tighten == "up" and new >= old) or (tighten == "down" and new <= old)
+            if not allowed and tighten in ("up", "down"):
+                one, two = _amount(old), _amount(new)
+                if one is None or two is None:
+                    raise PackError(f"参数“{key}”的值“{new}”与上级的“{old}”不能比较大小", child.at(key))
+                allowed = two >= one if tighten == "up" else two <= one
             if not allowed:
                 way = {"up": "只能调高", "down": "只能调低"}.get(str(tighten), "不许改动")
                 raise PackError(f"参数“{key}”在上级规则中是 {old}，{way}", child.at(key))
@@ -352,6 +414,17 @@ def _merged_parameters(parent: Mapping, child: Mapping) -> Mapping:
             value = filled
         result[key], result.places[key] = value, child.at(key)
     return result
+
+
+def _amount(value: Any) -> Any:
+    """A value that can be compared: a number (percents too) or a date."""
+    if isinstance(value, str):
+        try:
+            text = value.strip()
+            return Fraction(text[:-1]) / 100 if text.endswith("%") else Fraction(text)
+        except (ValueError, ZeroDivisionError):
+            return None
+    return value if isinstance(value, (int, Fraction, date)) and not isinstance(value, bool) else None
 
 
 def parameters(policy: Policy) -> dict[str, Mapping]:
@@ -382,6 +455,49 @@ def check_keys(mapping: Mapping, allowed: tuple[str, ...], what: str) -> None:
                 mapping.at(key),
                 nearest(key, allowed) or f"可用：{'、'.join(allowed)}",
             )
+
+
+_MAPPINGS = (
+    *MERGED,
+    "parameters",
+    "automatic",
+    "counts",
+    "last",
+    "shares",
+    "accumulate",
+    "outcomes",
+    "min_group",
+    "fulfilled_by",
+    "bands",
+    "total",
+)
+_LISTS = ("groups", "show", "then", "rules")
+_DATES = ("effective", "until")
+_BAD_NAME = re.compile(r"['\"\n\r\t./]")
+
+
+def check_shape(policy: Mapping, name: str) -> None:
+    """Refuse what cannot be a policy at all: sections of the wrong type, names that expressions could not cite."""
+    if not name.strip() or _BAD_NAME.search(name):
+        raise PackError(f"规则名“{name}”里不能有引号、句点、斜杠或换行", policy.at("policy"))
+    for key in _MAPPINGS:
+        value = policy.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            raise PackError(f"规则“{name}”的 {key}: 应是“名称: 内容”的映射", policy.at(key))
+    for key in _LISTS:
+        value = policy.get(key)
+        if value is not None and not isinstance(value, list):
+            raise PackError(f"规则“{name}”的 {key}: 应是列表 […]", policy.at(key))
+    for key in _DATES:
+        value = policy.get(key)
+        if value is not None and type(value) is not date:
+            raise PackError(f"规则“{name}”的 {key}: 应是日期，如 2024-01-01", policy.at(key))
+    for register, items in (policy.get("define") or {}).items():
+        if not isinstance(items, Mapping):
+            raise PackError(f"define 的“{register}”应是“事实: 表达式”", policy["define"].at(register))
+    extends = policy.get("extends")
+    if extends is not None and not isinstance(extends, str):
+        raise PackError(f"规则“{name}”的 extends: 应是一条规则的名称", policy.at("extends"))
 
 
 def packs_root() -> Path:
@@ -422,6 +538,7 @@ def load_pack(path: Path | str, _loading: tuple[Path, ...] = ()) -> Pack:
         for document in read_file(file, _shown(file)):
             if "policy" in document:
                 name = str(document["policy"])
+                check_shape(document, name)
                 if name in pack.own:
                     raise PackError(
                         f"规则“{name}”重复", document.at("policy"), f"第一次在 {pack.own[name].at('policy')}"
@@ -431,6 +548,14 @@ def load_pack(path: Path | str, _loading: tuple[Path, ...] = ()) -> Pack:
                 pack.scenarios.append(document)
             elif "pack" in document:
                 check_keys(document, PACK_KEYS, "包头")
+                for key in ("registers", "catalogues", "facts"):
+                    if document.get(key) is not None and not isinstance(document[key], Mapping):
+                        raise PackError(f"包头的 {key}: 应是“名称: 内容”的映射", document.at(key))
+                for register, items in (document.get("facts") or {}).items():
+                    if not isinstance(items, Mapping) or not all(isinstance(v, str) for v in items.values()):
+                        raise PackError(
+                            f"包头 facts 的“{register}”应是“事实: 表达式”", document["facts"].at(register)
+                        )
                 pack.head, pack.title = document, str(document["pack"])
             else:
                 raise PackError("每个文档要有 pack:、policy: 或 scenario:", document.place)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from ganbu.dates import PartialDate
+from ganbu.engine.record_files import SUFFIXES, Origin, plain_text, read_day, read_file, write_file
 from ganbu.errors import RecordsError, nearest
 from ganbu.vocabulary import Field, Register, Vocabulary, load_vocabulary
 
@@ -31,7 +27,6 @@ META = {
     "source": pa.string(),
     "evidence": pa.string(),
 }
-SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 
 def arrow_type(item: Field) -> pa.DataType:
@@ -61,15 +56,17 @@ class Records:
             raise RecordsError(f"{folder}：没有这个档案文件夹")
         records = cls({}, vocabulary)
         for path in sorted(folder.iterdir()):
-            if path.suffix not in SUFFIXES or path.name.startswith((".", "_")):
+            if path.suffix.lower() not in SUFFIXES or path.name.startswith((".", "_")):
                 continue
-            register = vocabulary.find(path.stem)
+            stem = path.stem.strip()
+            register = vocabulary.find(stem) or vocabulary.find(stem.lower())
             if register is None:
-                hint = nearest(path.stem, vocabulary.registers)
-                raise RecordsError(f"{path}：没有名为“{path.stem}”的登记表。{hint}")
+                hint = nearest(stem, _all_names(vocabulary))
+                raise RecordsError(f"{path}：没有名为“{stem}”的登记表。{hint}")
             if register.name in records.tables:
-                raise RecordsError(f"{path}：登记表“{register.label}”有两个文件")
-            records.add(register.name, _read(path), str(path))
+                both = f"{Path(records.places[register.name]).name}、{path.name}"
+                raise RecordsError(f"{folder}：登记表“{register.label}”有两个文件：{both}，请只留一个")
+            records.add(register.name, *read_file(path))
         if not records.tables:
             raise RecordsError(f"{folder}：文件夹里没有任何登记表（person.csv、appointment.parquet 等）")
         return records
@@ -103,11 +100,15 @@ class Records:
             records.add(name, table, name)
         return records
 
-    def add(self, name: str, table: pa.Table, place: str = "") -> None:
-        """Check and type one table."""
+    def add(self, name: str, table: pa.Table, origin: Origin | str = "") -> None:
+        """Check and type one table; `origin` says where its rows came from, for messages."""
         register = self.vocabulary.registers[name]
-        self.tables[name] = _typed(register, table, self.vocabulary, place or register.label)
-        self.places[name] = place
+        if isinstance(origin, str):
+            origin = Origin(origin)
+        self.places[name] = origin.place
+        if not origin.place:
+            origin = Origin(register.label)
+        self.tables[name] = _typed(register, table, self.vocabulary, origin)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a register as plain values: dates as PartialDate, decimals as Decimal."""
@@ -136,17 +137,7 @@ class Records:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name in self.tables:
-            table = self._plain(name)
-            path = folder / f"{name}.{fmt}"
-            partial = path.with_suffix(path.suffix + ".part")
-            if fmt == "parquet":
-                pq.write_table(table, partial)
-            elif fmt == "csv":
-                pa_csv.write_csv(table, partial)
-            else:
-                lines = (json.dumps(row, ensure_ascii=False, default=str) for row in table.to_pylist())
-                partial.write_text("".join(line + "\n" for line in lines), "utf-8")
-            partial.replace(path)
+            write_file(self._plain(name), folder / f"{name}.{fmt}")
 
     def _plain(self, name: str) -> pa.Table:
         """The table as it stands in a file: partial dates and decimals as text."""
@@ -159,7 +150,7 @@ class Records:
                 continue
             if item is not None and item.kind == "decimal":
                 texts = [
-                    None if v is None else str(Decimal(v).scaleb(-item.scale).normalize())
+                    None if v is None else format(Decimal(v).scaleb(-item.scale).normalize(), "f")
                     for v in column.to_pylist()
                 ]
                 column = pa.chunked_array([pa.array(texts, pa.string())])
@@ -181,64 +172,6 @@ def _all_names(vocabulary: Vocabulary) -> list[str]:
     return [text for r in vocabulary.registers.values() for text in (r.label, r.name)]
 
 
-def _read(path: Path) -> pa.Table:
-    try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path)
-        if path.suffix == ".csv":
-            return _read_csv(path)
-        return _read_jsonl(path)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordsError(f"{path}：无法读取：{error}") from error
-
-
-def _read_csv(path: Path) -> pa.Table:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        header = next(csv.reader(stream), None)
-    if not header:
-        raise RecordsError(f"{path}：没有表头")
-    if len(set(header)) != len(header):
-        raise RecordsError(f"{path}：表头有重复的列")
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(header, pa.string()),
-        strings_can_be_null=True,
-        null_values=[""],
-        quoted_strings_can_be_null=True,
-    )
-    parse = pa_csv.ParseOptions(newlines_in_values=True)
-    read = pa_csv.ReadOptions(column_names=header, skip_rows=1)
-    return pa_csv.read_csv(path, read_options=read, parse_options=parse, convert_options=options)
-
-
-def _read_jsonl(path: Path) -> pa.Table:
-    rows = []
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, parse_float=str)
-        except json.JSONDecodeError as error:
-            raise RecordsError(f"{path}:{number}：不是 JSON：{error.msg}") from error
-        if not isinstance(row, dict):
-            raise RecordsError(f"{path}:{number}：每行应是一个对象")
-        rows.append({key: None if value is None else _text(value) for key, value in row.items()})
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (PartialDate, date)):
-        return value.isoformat() if isinstance(value, date) else value.iso()
-    if isinstance(value, Fraction):
-        if value.denominator == 1:
-            return str(value.numerator)
-        places = next((n for n in range(1, 20) if 10**n % value.denominator == 0), None)
-        return str(value) if places is None else str(Decimal(int(value * 10**places)).scaleb(-places))
-    return str(value)
-
-
 def _from_rows(
     register: Register, rows: list[Mapping[str, Any]], vocabulary: Vocabulary, place: str
 ) -> pa.Table:
@@ -249,10 +182,8 @@ def _from_rows(
         for key, value in row.items():
             item = register.find(key)
             if item is None and key not in META:
-                known = [f.label for f in register.fields.values()]
-                raise RecordsError(
-                    f"{place}：{register.label} 第 {number} 行：没有字段“{key}”。{nearest(key, known) or '、'.join(known)}"
-                )
+                hint = nearest(key.strip(), _field_names(register)) or _labels(register)
+                raise RecordsError(f"{place}：{register.label} 第 {number} 行：没有字段“{key}”。{hint}")
             one[item.name if item else key] = value
         names.update(dict.fromkeys(one))
         renamed.append(one)
@@ -260,118 +191,117 @@ def _from_rows(
     columns = {}
     for name in names:
         columns[name] = pa.array(
-            [None if row.get(name) is None else _text(row[name]) for row in renamed], pa.string()
+            [None if row.get(name) is None else plain_text(row[name]) for row in renamed], pa.string()
         )
     return pa.table(columns)
 
 
-def _typed(register: Register, table: pa.Table, vocabulary: Vocabulary, place: str) -> pa.Table:
+def _field_names(register: Register) -> list[str]:
+    return [text for f in register.fields.values() for text in (f.label, f.name)]
+
+
+def _labels(register: Register) -> str:
+    return "可用：" + "、".join(f.label for f in register.fields.values())
+
+
+def _typed(register: Register, table: pa.Table, vocabulary: Vocabulary, origin: Origin) -> pa.Table:
     columns: dict[str, Any] = {}
-    for key in table.column_names:
+    for at, key in enumerate(table.column_names):
         if key.endswith(PRECISION):
-            columns[key] = table[key]
+            columns[key] = table.column(at)
             continue
-        item = register.find(key)
-        if item is None and key not in META:
-            raise RecordsError(f"{place}：没有字段“{key}”。{nearest(key, register.fields)}")
-        name = item.name if item else key
+        plain = key.strip()
+        item = register.find(plain)
+        if item is None and plain not in META:
+            hint = nearest(plain, _field_names(register)) or _labels(register)
+            raise RecordsError(f"{origin.place}：没有字段“{key}”。{hint}")
+        name = item.name if item else plain
         if name in columns:
-            raise RecordsError(f"{place}：字段“{name}”出现两次")
-        columns.update(_column(name, item, table[key], vocabulary, place))
+            raise RecordsError(f"{origin.place}：字段“{name}”出现两次")
+        columns.update(_column(name, item, table.column(at), vocabulary, origin))
     for item in register.fields.values():
         if item.name not in columns:
             columns[item.name] = pa.nulls(table.num_rows, arrow_type(item))
     if register.id_field and register.fields[register.id_field].kind == "id":
-        columns[register.id_field] = _identities(register, columns, table.num_rows, place)
+        columns[register.id_field] = _identities(register, columns[register.id_field], table.num_rows, origin)
     return pa.table(columns)
 
 
-def _identities(register: Register, columns: dict[str, Any], rows: int, place: str) -> Any:
-    """The identities, none missing; one may stand twice only where one row had ended before the other was recorded."""
-    column = columns[register.id_field]
+def _identities(register: Register, column: Any, rows: int, origin: Origin) -> Any:
     missing = column.null_count
+    label = register.fields[register.id_field].label
     if missing and register.key and register.subject == "":
-        raise RecordsError(
-            f"{place}：第 {_first_null(column) + 2} 行缺少{register.fields[register.id_field].label}"
-        )
+        raise RecordsError(f"{origin.at(_first_null(column))}：缺少{label}")
     if missing:
         values = [value or f"{register.name}-{number}" for number, value in enumerate(column.to_pylist(), 1)]
         column = pa.chunked_array([pa.array(values, pa.string())])
     if rows and pc.count_distinct(column).as_py() != rows:
-        double = _held_twice(column, columns)
-        if double is not None:
-            raise RecordsError(f"{place}：{register.fields[register.id_field].label}“{double}”重复")
+        counts = pc.value_counts(column).to_pylist()
+        double = next(item["values"] for item in counts if item["counts"] > 1)
+        held = column.to_pylist()
+        first = held.index(double)
+        one, two = origin.at(first), origin.at(held.index(double, first + 1)).rpartition("：")[2]
+        raise RecordsError(f"{one}和{two}：{label}“{double}”重复，每行应有自己的编号")
     return column
-
-
-def _held_twice(column: Any, columns: dict[str, Any]) -> str | None:
-    """An identity that two rows have at one time, if any."""
-    empty = [None] * len(column)
-    begins = columns["recorded_at"].to_pylist() if "recorded_at" in columns else empty
-    ends = columns["superseded_at"].to_pylist() if "superseded_at" in columns else empty
-    spans: dict[str, list[tuple[datetime, datetime]]] = {}
-    for key, begin, end in zip(column.to_pylist(), begins, ends, strict=True):
-        spans.setdefault(key, []).append((begin or datetime.min, end or datetime.max))
-    for key, held in spans.items():
-        held.sort()
-        if any(one[1] > two[0] for one, two in pairwise(held)):
-            return key
-    return None
 
 
 def _first_null(column: Any) -> int:
     return int(pc.index(pc.is_null(column), True).as_py())
 
 
-def _column(name: str, item: Field | None, column: Any, vocabulary: Vocabulary, place: str) -> dict[str, Any]:
-    if item is None:
-        kind = META[name]
-        try:
-            return {name: column.cast(kind)}
-        except pa.ArrowInvalid as error:
-            raise RecordsError(f"{place}：字段 {name}：{error}") from error
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string())
+def _column(name: str, item: Field | None, column: Any, vocabulary: Vocabulary, origin: Origin) -> dict[str, Any]:
+    label = item.label if item else name
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        message = f"字段“{label}”每格是列表、对象或二进制（{kind}），应只有一个值；多个值请分成多行登记"
+        raise RecordsError(f"{origin.place}：{message}")
+    try:
+        if item is None:
+            return {name: _meta(name, column, origin)}
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(kind)
+        return _values(name, item, column, vocabulary, origin)
+    except pa.ArrowException as error:
+        message = f"字段“{label}”的类型 {kind} 不能用作 {item.type_text if item else META[name]}"
+        raise RecordsError(f"{origin.place}：{message}") from error
+
+
+def _meta(name: str, column: Any, origin: Origin) -> Any:
+    try:
+        return column.cast(META[name])
+    except pa.ArrowInvalid:
+        for index, value in enumerate(column):
+            try:
+                value.cast(META[name])
+            except pa.ArrowInvalid as error:
+                expected = "应写作 2026-06-30T17:00:00，不带时区"
+                raise RecordsError(f"{origin.at(index)}：{name}“{value.as_py()}”{expected}") from error
+        raise
+
+
+def _values(name: str, item: Field, column: Any, vocabulary: Vocabulary, origin: Origin) -> dict[str, Any]:
     if item.kind == "date":
-        return _dates(name, item, column, place)
+        return _dates(name, item, column, origin)
     if item.kind == "code":
-        return {name: _codes(item, column, vocabulary, place)}
+        return {name: _codes(item, column, vocabulary, origin)}
     if item.kind == "bool" and not pa.types.is_boolean(column.type):
-        return {name: _mapped(column, pa.bool_(), lambda text: _bool(text), item, place, "应为 是/否")}
+        return {name: _mapped(column, pa.bool_(), _bool, item, origin, "应为 是/否")}
     if item.kind == "int" and not pa.types.is_integer(column.type):
-        return {name: _mapped(column, pa.int64(), _int, item, place, "应为整数")}
+        return {name: _mapped(column, pa.int64(), _int, item, origin, "应为整数")}
     if item.kind == "decimal":
-        if (
-            pa.types.is_decimal(column.type)
-            or pa.types.is_floating(column.type)
-            or pa.types.is_integer(column.type)
-        ):
-            column = column.cast(pa.string())
-        return {
-            name: _mapped(
-                column,
-                pa.int64(),
-                lambda text: _decimal(text, item),
-                item,
-                place,
-                f"应为至多 {item.scale} 位小数",
-            )
-        }
-    if item.kind in ("int", "bool"):
-        return {name: column.cast(arrow_type(item))}
-    return {name: column.cast(pa.string())}
+        expected = f"应为至多 {item.scale} 位小数"
+        return {name: _mapped(column, pa.int64(), lambda text: _decimal(text, item), item, origin, expected)}
+    return {name: column.cast(arrow_type(item))}
 
 
-def _mapped(column: Any, kind: pa.DataType, convert: Any, item: Field, place: str, expected: str) -> Any:
+def _mapped(column: Any, kind: pa.DataType, convert: Any, item: Field, origin: Origin, expected: str) -> Any:
     values: list[Any] = []
-    for number, text in enumerate(column.to_pylist(), 1):
-        if text is None or text == "":
-            values.append(None)
-            continue
+    for index, value in enumerate(column.to_pylist()):
+        text = "" if value is None else str(value).strip()
         try:
-            values.append(convert(str(text).strip()))
+            values.append(convert(text) if text else None)
         except (ValueError, InvalidOperation) as error:
-            raise RecordsError(f"{place}：第 {number + 1} 行：{item.label}“{text}”{expected}") from error
+            raise RecordsError(f"{origin.at(index)}：{item.label}“{value}”{expected}") from error
     return pa.chunked_array([pa.array(values, kind)])
 
 
@@ -384,7 +314,8 @@ def _bool(text: str) -> bool:
 
 
 def _int(text: str) -> int:
-    value = int(text)
+    # A table with gaps in a column of whole numbers saves them as 3.0.
+    value = int(text.removesuffix(".0"))
     if abs(value) >= 10**12:
         raise ValueError(text)
     return value
@@ -397,7 +328,7 @@ def _decimal(text: str, item: Field) -> int:
     return int(value)
 
 
-def _codes(item: Field, column: Any, vocabulary: Vocabulary, place: str) -> Any:
+def _codes(item: Field, column: Any, vocabulary: Vocabulary, origin: Origin) -> Any:
     table = vocabulary.codes[item.target]
     column = column.cast(pa.string())
     encoded = column.dictionary_encode()
@@ -409,31 +340,29 @@ def _codes(item: Field, column: Any, vocabulary: Vocabulary, place: str) -> Any:
     for text in encoded.dictionary.to_pylist():
         canonical = table.canonical(text.strip()) if text else None
         if canonical is None and text and table.closed:
-            row = pc.index(column, text).as_py()
+            place = origin.at(pc.index(column, text).as_py())
             hint = nearest(text, table.names())
-            raise RecordsError(
-                f"{place}：第 {row + 2} 行：{item.label}“{text}”不在代码表“{table.label}”中。{hint}"
-            )
+            raise RecordsError(f"{place}：{item.label}“{text}”不在代码表“{table.label}”中。{hint}")
         names.append(canonical or text or None)
     return pa.chunked_array([pc.take(pa.array(names, pa.string()), encoded.indices)])
 
 
-def _dates(name: str, item: Field, column: Any, place: str) -> dict[str, Any]:
+def _dates(name: str, item: Field, column: Any, origin: Origin) -> dict[str, Any]:
     if pa.types.is_date32(column.type):
         return {name: column}
-    if pa.types.is_temporal(column.type):
-        return {name: column.cast(pa.date32())}
+    if pa.types.is_timestamp(column.type) or pa.types.is_date64(column.type):
+        return {name: column.cast(pa.date32(), safe=False)}  # the day counts, whatever the hour
     days: list[date | None] = []
     precisions: list[int | None] = []
-    for number, text in enumerate(column.cast(pa.string()).to_pylist(), 1):
-        if not text:
+    for index, text in enumerate(column.cast(pa.string()).to_pylist()):
+        if not text or not text.strip():
             days.append(None)
             precisions.append(None)
             continue
         try:
-            partial = PartialDate.parse(text)
+            partial = read_day(text)
         except ValueError as error:
-            raise RecordsError(f"{place}：第 {number + 1} 行：{item.label}：{error}") from error
+            raise RecordsError(f"{origin.at(index)}：{item.label}“{text}”{error}") from error
         # A year alone cannot be placed on the calendar: it is kept, but counts as not known.
         days.append(None if partial.precision == "year" else partial.first())
         precisions.append({"day": None, "month": 1, "year": partial.year}[partial.precision])
@@ -446,6 +375,11 @@ def _dates(name: str, item: Field, column: Any, place: str) -> dict[str, Any]:
 def moment(text: str) -> datetime:
     """Read `--known-at` (已知时点). Raises RecordsError."""
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
+        if len(text.strip()) == 10:  # a day alone: all that was recorded on it is known
+            return datetime.fromisoformat(text.strip()).replace(
+                hour=23, minute=59, second=59, microsecond=999_999
+            )
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo is None else found.astimezone().replace(tzinfo=None)
     except ValueError as error:
         raise RecordsError(f"时点“{text}”应写作 2026-06-30 或 2026-06-30T17:00:00") from error

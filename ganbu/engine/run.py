@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -16,9 +17,10 @@ from ganbu.engine.evaluator import Evaluator, Judged
 from ganbu.engine.kernel import Prepared
 from ganbu.engine.kernel.computed import KernelComputed
 from ganbu.engine.kinds.base import OUTSIDE, UNDECIDED
+from ganbu.engine.numbers import digits_of
 from ganbu.engine.policy import REQUIRED, Pack
 from ganbu.engine.records import Records, moment
-from ganbu.engine.results import Cells, Computed
+from ganbu.engine.results import SHOWN_DIGITS, Cells, Computed
 from ganbu.engine.tree import BOOL, TEXT, Const, Fact, Node, Op, Row, text
 from ganbu.errors import MisuseError, OpenValueError, PackError, nearest
 
@@ -161,7 +163,8 @@ class Run:
     def _effect_rows(self, cells: Mapping[str, Cells]) -> list[dict[str, Any]]:
         raw = {label: column.exact() for label, column in cells.items()}
         names = [name or subject for name, subject in zip(raw["名称"], raw["对象"], strict=True)]
-        shown = {"对象": raw["对象"], "名称": names, "结果": raw["种类"]}
+        outcomes = [kind if held else UNDECIDED for kind, held in zip(raw["种类"], raw["成立"], strict=True)]
+        shown = {"对象": raw["对象"], "名称": names, "结果": outcomes, "后果": raw["种类"]}
         shown.update({key: raw[key] for key in ("起始日", "截止日", "生效中")})
         rows = [dict(zip(shown, values, strict=True)) for values in zip(*shown.values(), strict=True)]
         return sorted(rows, key=lambda r: (str(r["对象"]), r["起始日"] or date.max, str(r["结果"])))
@@ -216,7 +219,11 @@ def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     plain: dict[str, list[Any]] = {}
     for column in columns:
-        plain[column] = [_plain(row.get(column)) for row in rows]
+        values = [row.get(column) for row in rows]
+        exact = [v for v in values if isinstance(v, Fraction)]
+        if exact and all(v.denominator == 1 for v in exact):
+            values = [int(v) if isinstance(v, Fraction) else v for v in values]
+        plain[column] = [_plain(value) for value in values]
     return (
         pa.table(plain)
         if plain
@@ -232,7 +239,7 @@ def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Fraction):
-        return int(value) if value.denominator == 1 else float(value)
+        return Decimal(digits_of(value, SHOWN_DIGITS) or 0).scaleb(-SHOWN_DIGITS)
     return "；".join(value) if isinstance(value, list) else value
 
 

@@ -98,8 +98,11 @@ def _run_step(pack: Pack, body: Mapping, step: Mapping, records: Records, result
     )
     for policy in policies:
         rows = run.rows(policy) if policy in needed else []
+        if isinstance(expected[policy], Mapping) and not expected[policy]:
+            raise PackError(f"expect 里“{policy}”没有写结果", expected.at(policy))
         prefix = f"{policy}（{as_of}）"
         result.failures += [f"{prefix}：{text}" for text in _compare(expected[policy], rows, run, policy)]
+        result.failures += [f"{prefix}：{text}" for text in _strangers(expected[policy], rows, run, policy)]
         cited = pack.reach[policy].sources
         wanted = [str(item) for item in body.get("covers") or ()]
         for source in wanted:
@@ -220,8 +223,8 @@ def _link(
         for item in items:
             value = item.get(spec.name)
             if value is None:
-                main = spec.name == register.subject or (
-                    spec.name in ("person", "unit") and register.subject == spec.target
+                main = spec.target == register.subject and (
+                    spec.name == register.subject or spec.label == target.label
                 )
                 if main and len(known) == 1 and spec.name not in item:
                     item[spec.name] = str(known[0][target.id_field])
@@ -266,6 +269,20 @@ def _compare(expected: Any, rows: list[dict[str, Any]], run: Run, policy: str) -
         by_key[str(row["对象"])] = row
         by_key.setdefault(str(row["名称"]), row)
     return _compare_many(expected, by_key)
+
+
+def _strangers(expected: Any, rows: list[dict[str, Any]], run: Run, policy: str) -> list[str]:
+    """Subjects said to be outside the rule who are not in the scenario at all: a slip that would always pass."""
+    judged = run.evaluator.judge(policy)
+    table = run.store.records.tables.get(judged.register.name)
+    if judged.lowered.layout != "subject" or not isinstance(expected, Mapping) or table is None:
+        return []
+    known = {str(key) for row in rows for key in (row["对象"], row["名称"])}
+    for column in (judged.register.id_field, judged.register.name_field):
+        if column:
+            known |= {str(value) for value in table[column].to_pylist()}
+    outside = [key for key, value in expected.items() if value == ABSENT and key not in ("结果", "数值")]
+    return [f"given 里没有“{key}”" for key in outside if str(key) not in known]
 
 
 def _compare_many(expected: Mapping, by_key: dict[str, dict[str, Any]]) -> list[str]:
@@ -313,7 +330,7 @@ def _compare_effects(expected: Any, rows: list[dict[str, Any]]) -> list[str]:
     if expected in (None, [], "无", ABSENT):
         return [f"应无后果，实有 {'、'.join(str(r['结果']) for r in rows)}"] if rows else []
     groups: dict[str, Any] = {}
-    columns = {"对象", "名称", "结果", "起始日", "截止日", "生效中"}
+    columns = {"对象", "名称", "结果", "后果", "起始日", "截止日", "生效中"}
     if isinstance(expected, Mapping) and not set(expected) <= columns:
         groups = dict(expected)
     else:

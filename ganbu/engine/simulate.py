@@ -10,7 +10,7 @@ from typing import Any
 
 from ganbu.engine.policy import Pack
 from ganbu.engine.records import Records
-from ganbu.engine.run import Store, evaluate
+from ganbu.engine.run import Run, Store, evaluate
 from ganbu.errors import PackError, nearest
 
 NOBODY = "不适用"
@@ -55,21 +55,18 @@ def simulate(
     if other not in against.reach:
         raise PackError(f"对照的规则包里没有规则“{other}”", hint=nearest(other, against.reach))
     store = records if isinstance(records, Store) else Store(records)
-    one = {str(row["对象"]): row for row in evaluate(pack, store, as_of, [policy], known_at).rows(policy)}
-    two = {
-        str(row["对象"]): row
-        for row in evaluate(against, store, as_of, [other], known_at, parameters).rows(other)
-    }
+    one = _keyed(evaluate(pack, store, as_of, [policy], known_at), policy)
+    two = _keyed(evaluate(against, store, as_of, [other], known_at, parameters), other)
     changes, moves, groups = [], Counter(), {}  # type: ignore[var-annotated]
     for key in [*one, *(k for k in two if k not in one)]:
         before, after = one.get(key), two.get(key)
-        was, now = (str(row["结果"]) if row else NOBODY for row in (before, after))
-        old, new = (row.get("数值") if row else None for row in (before, after))
+        was, now = (_outcome(row) for row in (before, after))
+        old, new = (_value(row) for row in (before, after))
         if was == now and old == new:
             continue
         known = after or before or {}
         group = str(known.get(by, "")) if by else ""
-        changes.append(Change(key, str(known.get("名称", key)), was, now, old, new, group))
+        changes.append(Change(key, str(known.get("名称") or key), was, now, old, new, group))
         moves[was, now] += 1
         groups.setdefault(group, Counter())[was, now] += 1
     return Simulation(
@@ -81,6 +78,33 @@ def simulate(
         {g: dict(c) for g, c in groups.items()},
         changes,
     )
+
+
+def _keyed(run: Run, policy: str) -> dict[str, dict[str, Any]]:
+    """The findings by what they are about: a subject, a part of a group, or one of several effects on a person."""
+    found: dict[str, dict[str, Any]] = {}
+    layout = run.evaluator.judge(policy).lowered.layout
+    for row in run.rows(policy):
+        key = str(row["对象"])
+        if layout == "groups":
+            key = f"{key}/{row['名称']}"
+        elif layout == "effects":
+            key = f"{key}/{row['后果']}"
+            key += f"/{sum(other.startswith(key) for other in found) + 1}" if key in found else ""
+        found[key] = row
+    return found
+
+
+def _outcome(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return NOBODY
+    if "后果" in row:
+        return f"{row['结果']} {row['起始日'] or ''}—{row['截止日'] or ''}"
+    return str(row["结果"])
+
+
+def _value(row: dict[str, Any] | None) -> Any:
+    return None if row is None else row.get("数值", row.get("差额"))
 
 
 def _counted(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

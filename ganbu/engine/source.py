@@ -190,6 +190,11 @@ def read_documents(text: str, file: str) -> Iterator[Mapping]:
             if not isinstance(value, Mapping):
                 raise PackError("每个 YAML 文档应是“键: 值”的映射", place_of(value, Place(file, 1, 1)))
             yield value
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise PackError("文件里有 YAML 不允许的控制字符", Place(file, line)) from error
+    except RecursionError as error:
+        raise PackError("YAML 套得太深", Place(file, 1, 1)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)

@@ -16,11 +16,14 @@ from typing import Any
 from ganbu.engine import numbers
 from ganbu.engine.numbers import Sql
 from ganbu.engine.plan import Column, Leaf, Plan, reached
+from ganbu.engine.records import PRECISION
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window, looks_out
+from ganbu.errors import MisuseError
 from ganbu.vocabulary import Register
 
 FAR_PAST, FAR_FUTURE = "DATE '0001-01-01'", "DATE '9999-12-31'"
 INT_DIGITS, COUNT_DIGITS = 12, 6
+YEAR = "__year"  # beside a date of which only the year is known
 LIFT = 10_000  # years added before a division and taken off after it: DuckDB rounds towards nought, not down
 SPECIAL = ("streak", "run", "held", "since", "cumulative")
 
@@ -48,6 +51,7 @@ class Snapshot:
     gaps: frozenset[tuple[str, str]]
     known_at: str = ""
     bitemporal: frozenset[str] = frozenset()
+    partial: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass
@@ -144,6 +148,11 @@ class Backend:
             return f"SELECT CAST(NULL AS BIGINT) AS __row, {empty} WHERE FALSE"
         ends = [f for f in register.ended if register.fields[f].kind == "date"]
         cut = ["rowid AS __row"]
+        partial = [f for f in register.fields if (register.name, f) in self.snapshot.partial]
+        cut += [
+            f"CASE WHEN {name(f + PRECISION)} > 1 THEN {name(f + PRECISION)} END AS {name(f + YEAR)}"
+            for f in partial
+        ]
         for spec in register.fields.values():
             column = name(spec.name)
             if spec.name in register.ended and ends:
@@ -167,6 +176,8 @@ class Backend:
                 conditions.append(f"({name(spec.name)} IS NULL OR {name(spec.name)} <= {as_of})")
             else:
                 conditions.append(f"{name(spec.name)} <= {as_of}")
+            if spec.name in partial:
+                conditions.append(f"coalesce({name(spec.name + PRECISION)}, 0) <= {self.as_of.year}")
         if register.name in self.snapshot.bitemporal:
             moment = (
                 f"TIMESTAMP {quoted(self.snapshot.known_at)}"
@@ -184,16 +195,17 @@ class Backend:
         parts = []
         for owner, effect in self.plan.virtual[register]:
             label = effect.split(".", 1)[1]
-            columns = [self.plan.need(owner, effect + key) for key in ("", "·起始日", "·截止日", "·对象")]
-            holds, start, end, subject = (self.shape(column, "").text for column in columns)
+            keys = ("", "·起始日", "·截止日", "·对象", "·生效中")
+            columns = [self.plan.need(owner, effect + key) for key in keys]
+            holds, start, end, subject, active = (self.shape(column, "").text for column in columns)
             source = self.table(owner, 1 + max(self.plan.level(column) for column in columns))
             identity = name(self.vocabulary.registers[owner].id_field)
-            active = f"({start} <= {day(self.as_of)} AND ({end} IS NULL OR {end} >= {day(self.as_of)}))"
             parts.append(
-                f"SELECT CAST(NULL AS BIGINT) AS __row, {identity} || {quoted('·' + label)} AS 编号, {subject} AS 对象, {quoted(label)} AS 种类, "
-                f"{start} AS 起始日, {end} AS 截止日, {active} AS 生效中 FROM {name(source)} WHERE {holds}"
+                f"SELECT __row, {identity} || {quoted('·' + label)} AS 编号, {subject} AS 对象, {quoted(label)} AS 种类, "
+                f"{start} AS 起始日, {end} AS 截止日, {active} AS 生效中, {holds} AS 成立 FROM {name(source)} WHERE {holds} IS NOT FALSE"
             )
-        return " UNION ALL ".join(parts)
+        shown = "编号, 对象, 种类, 起始日, 截止日, 生效中, 成立"
+        return f"SELECT row_number() OVER () AS __row, {shown} FROM ({' UNION ALL '.join(parts)})"
 
     def _layer(self, register: str, level: int, columns: list[Column]) -> None:
         below = self.table(register, level)
@@ -371,8 +383,7 @@ class Backend:
                 return Sql(guarded(item(f"count(*){only}"), "0"), open_or_doubtful, 0, COUNT_DIGITS)
             case "sum":
                 assert value is not None
-                if value.den and not numbers.literal(value.den):
-                    value = numbers.rounded(value, 8, "half_up")
+                value = _plain_den(value)
                 digits = value.digits + COUNT_DIGITS
                 total = f"sum({value.text}){only}"
                 total = f"CAST({total} AS BIGINT)" if digits <= numbers.NARROW else total
@@ -382,13 +393,13 @@ class Backend:
                 )
             case "min" | "max":
                 assert value is not None
-                if value.den and not numbers.literal(value.den):
-                    value = numbers.rounded(value, 8, "half_up")
+                value = _plain_den(value)
                 return replace(
                     value, text=guarded(item(f"{node.fn}({value.text}){only}"), "NULL"), nullable=True
                 )
             case "distinct":
                 assert value is not None
+                value = _plain_den(value)
                 return Sql(
                     guarded(item(f"count(DISTINCT {value.text}){only}"), "0"),
                     open_or_doubtful,
@@ -405,8 +416,7 @@ class Backend:
                 return Sql(f"CASE WHEN {here} THEN {'FALSE' if closed else 'NULL'} ELSE {found} END")
             case "top_sum":
                 assert value is not None
-                if value.den and not numbers.literal(value.den):
-                    value = numbers.rounded(value, 8, "half_up")
+                value = _plain_den(value)
                 n = node.option("n")
                 total = f"CAST(list_sum(max({value.text}, {n}){only}) AS BIGINT)"
                 return replace(
@@ -435,10 +445,15 @@ class Backend:
             else numbers.sort_key(order)
         )
         last = node.option("which") == "last"
-        lowest = "-1000000" if last else "10000000"
+        lowest = f"-{10**18}" if last else f"{10**18}"
         ordinal = f"coalesce({base}, {lowest})" if order.nullable else base
         # The row number breaks ties, so that the same row is chosen in every run.
-        return f"{'arg_max' if last else 'arg_min'}(struct_pack({', '.join(parts)}), CAST({ordinal} AS BIGINT) * 4294967296 + i.__row){only}"
+        choice = f"{'arg_max' if last else 'arg_min'}(struct_pack({', '.join(parts)}), CAST({ordinal} AS HUGEINT) * 4294967296 + i.__row){only}"
+        if not order.nullable:
+            return choice
+        # A row without a place in the order stands beside others: which one it is nobody knows.
+        doubt = f"bool_or({order.missing}){only}"
+        return f"CASE WHEN count(*){only} > 1 AND {doubt} THEN NULL ELSE {choice} END"
 
     def _special(
         self, node: Aggregate, env: Env, k: str, origin: str, base: str, alias: str, closed: bool
@@ -472,7 +487,7 @@ class Backend:
         same = self.sql(value_node, env).text if value_node is not None else "0"
         gap = 0 if node.fn == "held" else int(str(node.option("gap", 1)))
         inner = (
-            f"SELECT {k} AS k, {same} AS v, {start} AS a, coalesce({end}, {FAR_FUTURE}) AS e, ({start} IS NULL OR {doubt}) AS bad "
+            f"SELECT {k} AS k, {same} AS v, {start} AS a, coalesce({end}, {FAR_FUTURE}) AS e, ({start} IS NULL OR {doubt} OR coalesce({end} < {start}, FALSE)) AS bad "
             f"FROM {origin} WHERE {base} AND {kept}"
             + ("" if node.fn == "held" or value_node is None else f" AND {same} IS NOT NULL")
         )
@@ -577,6 +592,18 @@ class Backend:
         return Sql(f"({inner.text} IS FALSE)" if inner.nullable else f"(NOT {inner.text})", False)
 
     def _op_is_missing(self, node: Op, env: Env) -> Sql:
+        inner = node.args[0]
+        if isinstance(inner, Field) and inner.row.of is None:
+            register, prefix = env.at(inner.row.root.up)
+            if (register, inner.name) in self.snapshot.partial and inner.name in self.vocabulary.registers[
+                register
+            ].ended:
+                # An end of which only the year is known has come, lies ahead, or may be either.
+                year, this = prefix + name(inner.name + YEAR), self.as_of.year
+                gone = self.sql(inner, env).missing
+                return Sql(
+                    f"CASE WHEN NOT {gone} THEN FALSE WHEN {year} = {this} THEN NULL ELSE {year} IS NULL OR {year} > {this} END"
+                )
         return Sql(self.sql(node.args[0], env).missing, False)
 
     def _op_unknown(self, node: Op, env: Env) -> Sql:
@@ -769,19 +796,22 @@ class Backend:
 
     def _op_add_months(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        return Sql(
-            f"CAST({start.text} + to_months(CAST({_whole(amount)} AS INTEGER)) AS DATE)",
-            start.nullable or amount.nullable,
-        )
+        return Sql(f"TRY(CAST({start.text} + to_months(CAST({_whole(amount)} AS INTEGER)) AS DATE))", True)
 
     def _op_add_days(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        return Sql(f"({start.text} + CAST({_whole(amount)} AS INTEGER))", start.nullable or amount.nullable)
+        return Sql(f"TRY({start.text} + CAST({_whole(amount)} AS INTEGER))")
 
     def _op_add_workdays(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        seat = f"(SELECT n FROM workdays WHERE day = {start.text})"
-        return Sql(f"(SELECT min(day) FROM workdays WHERE n = {seat} + {_whole(amount)})")
+        seat, before = (
+            f"(SELECT n FROM workdays WHERE day = {at})" for at in (start.text, f"{start.text} - 1")
+        )
+        steps = _whole(amount)
+        back = f"CASE WHEN {steps} < 0 AND {seat} = {before} THEN 1 ELSE 0 END"
+        return Sql(
+            f"CASE WHEN {steps} = 0 THEN {start.text} ELSE (SELECT min(day) FROM workdays WHERE n = {seat} + {steps} + {back}) END"
+        )
 
     def _op_year(self, node: Op, env: Env) -> Sql:
         value = self.sql(node.args[0], env)
@@ -797,7 +827,7 @@ class Backend:
 
     def _op_make_date(self, node: Op, env: Env) -> Sql:
         parts = ", ".join(_whole(arg) for arg in self._args(node, env))
-        return Sql(f"make_date({parts})")
+        return Sql(f"TRY(make_date({parts}))")
 
     # -- for results -----------------------------------------------------------------------------------------
 
@@ -885,8 +915,7 @@ class Backend:
                 return Sql(f"(count({value.text}){only} OVER ({over}))", False, 0, COUNT_DIGITS)
             case "total" | "sum_known" | "squares":
                 assert value is not None
-                if value.den and not numbers.literal(value.den):
-                    value = numbers.rounded(value, 8, "half_up")
+                value = _plain_den(value)
                 summed = (
                     value.text if node.fn != "squares" else f"CAST({value.text} AS HUGEINT) * {value.text}"
                 )
@@ -901,11 +930,17 @@ class Backend:
                 return replace(value, text=f"({text})", digits=min(digits, 38), nullable=True, scale=scale)
             case "lowest" | "highest":
                 assert value is not None
-                if value.den and not numbers.literal(value.den):
-                    value = numbers.rounded(value, 8, "half_up")
+                value = _plain_den(value)
                 function = "min" if node.fn == "lowest" else "max"
                 return replace(value, text=f"({function}({value.text}){only} OVER ({over}))", nullable=True)
         raise AssertionError(node.fn)
+
+
+def _plain_den(value: Sql) -> Sql:
+    """A value that SQL can add up exactly: one whose denominator is the same in every row."""
+    if value.den and not numbers.literal(value.den):
+        raise MisuseError("DuckDB 引擎不能精确合计逐行不同的比值（分母要通分到任意大）；请用 --engine kernel")
+    return value
 
 
 def sql_type(kind: str) -> str:
@@ -967,14 +1002,19 @@ def _streak(inner: str, to: str, gap: str) -> str:
 
 
 def _longest(inner: str, gap: str) -> str:
-    if gap == "skip":
-        marked = f"SELECT k, ok, sum(CASE WHEN ok THEN 0 ELSE 1 END) OVER (PARTITION BY k ORDER BY o) AS g FROM ({inner})"
-    else:
-        marked = (
-            f"SELECT k, ok, o + dense_rank() OVER (PARTITION BY k, ok ORDER BY o DESC) AS g FROM ({inner})"
-        )
-    sizes = f"SELECT k, g, count(*) FILTER (WHERE ok) AS n, bool_or(ok IS NULL) AS u FROM ({marked}) GROUP BY k, g"
-    return f"SELECT k, CASE WHEN bool_or(u) THEN NULL ELSE max(n) END AS n FROM ({sizes}) GROUP BY k"
+    """The longest run; not known where a period that is not known could lengthen it."""
+    rows = (
+        f"SELECT k, o, bool_or(ok) AS low, bool_or(coalesce(ok, TRUE)) AS high FROM ({inner}) GROUP BY k, o"
+    )
+    bounds = []
+    for ok in ("low", "high"):
+        if gap == "skip":
+            seen = f"SELECT k, {ok} AS ok, sum(CASE WHEN {ok} IS TRUE THEN 0 ELSE 1 END) OVER (PARTITION BY k ORDER BY o) AS g FROM ({rows})"
+        else:
+            seen = f"SELECT k, {ok} AS ok, o + dense_rank() OVER (PARTITION BY k, {ok} IS TRUE ORDER BY o DESC) AS g FROM ({rows})"
+        sizes = f"SELECT k, g, count(*) FILTER (WHERE ok) AS n FROM ({seen}) GROUP BY k, g"
+        bounds.append(f"SELECT k, max(n) AS n FROM ({sizes}) GROUP BY k")
+    return f"SELECT l.k, CASE WHEN l.n = h.n THEN l.n END AS n FROM ({bounds[0]}) l JOIN ({bounds[1]}) h ON l.k = h.k"
 
 
 def _islands(inner: str, gap: int) -> str:

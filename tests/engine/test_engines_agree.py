@@ -80,7 +80,7 @@ levels: {{限制: {{when: "any(限制, 生效中)"}}, 曾限制: {{when: "count(
 policy: 单位指数
 kind: index
 subject: 机构
-define: {{机构: {{均龄: "avg(任职, years(人员.出生日期), 免职时间 is missing)"}}}}
+define: {{机构: {{均龄: "avg(任职, years(人员.出生日期), 免职时间 is missing)", 人数: count(任职, 免职时间 is missing)}}}}
 indicators:
   均龄: {{value: 均龄, weight: 50%, direction: down, standardise: zscore}}
   人数: {{value: 人数, weight: 50%, standardise: minmax}}

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganbu.engine.kernel import spans
-from ganbu.engine.kernel.columns import Array, Col, cleared, integers, meet, rounded, sort_key
+from ganbu.engine.kernel.columns import (
+    FITS,
+    Array,
+    Col,
+    cleared,
+    common,
+    integers,
+    magnitude,
+    meet,
+    sort_key,
+)
 from ganbu.engine.kernel.segments import Groups, runs
 from ganbu.engine.kernel.snapshot import NOWHERE, View
 from ganbu.engine.tree import Aggregate, Node, looks_out
@@ -147,24 +157,29 @@ def _simple(kernel: Kernel, node: Aggregate, items: Items) -> tuple[Col, Array |
     if node.fn == "count":
         return integers(groups.count(holds), None, COUNTS), doubt
     if node.fn == "pick":
-        return _pick(kernel, node, items, holds), doubt
+        picked, unordered = _pick(kernel, node, items, holds)
+        return picked, unordered if doubt is None else doubt if unordered is None else doubt | unordered
     assert value is not None
     taking = holds if value.ok is None else holds & value.ok
     if node.fn == "distinct":
         return _distinct(groups, value, taking), doubt
-    if value.den is not None:
-        value = rounded(value, 8, "half_up")
+    value = common(value)
     kept = groups if taking.all() else groups.where(taking)
     v = value.v if kept is groups else value.v[taking]
     if node.fn == "sum":
-        return integers(kept.total(v), None, None, value.scale), doubt
+        return _like(value, kept.total(v)), doubt
     if node.fn in ("min", "max"):
         some = kept.some(np.ones(len(kept.of), bool))
-        return Col(kept.most(v, node.fn == "min"), some, value.scale, None, value.bound), doubt
+        return _like(value, kept.most(v, node.fn == "min"), some), doubt
     if node.fn == "top_sum":
         best = _best(kept, v, int(str(node.option("n"))))
-        return integers(kept.where(best).total(v[best]), None, None, value.scale), doubt
+        return _like(value, kept.where(best).total(v[best])), doubt
     raise AssertionError(node.fn)
+
+
+def _like(value: Col, v: Array, ok: Array | None = None) -> Col:
+    """Numbers made of a column's, with its scale and common denominator."""
+    return Col(v, ok, value.scale, value.den, magnitude(v), value.den_bound)
 
 
 def _best(groups: Groups, values: Array, count: int) -> Array:
@@ -179,19 +194,25 @@ def _best(groups: Groups, values: Array, count: int) -> Array:
 
 def _distinct(groups: Groups, value: Col, taking: Array) -> Col:
     """How many different values each group has."""
-    v = sort_key(value) if value.den is not None else value.v
+    v = common(value).v
     of, v = (groups.of, v) if taking.all() else (groups.of[taking], v[taking])
     if v.dtype == object:
         v = np.unique(v, return_inverse=True)[1].reshape(-1)
     v = v.astype(np.int64)
     low, high = (int(v.min()), int(v.max())) if len(v) else (0, 0)
+    if (high - low + 1) * (groups.size + 1) >= FITS:
+        v = np.unique(v, return_inverse=True)[1].reshape(-1)
+        low, high = 0, int(v.max()) if len(v) else 0
     pairs = np.sort(of * (high - low + 1) + (v - low))
     fresh = runs(pairs)
     return integers(np.bincount(pairs[fresh] // (high - low + 1), minlength=groups.size), None, COUNTS)
 
 
-def _pick(kernel: Kernel, node: Aggregate, items: Items, holds: Array) -> Col:
-    """The row of each group that stands last (first) in order; among equals the later (earlier) entry."""
+def _pick(kernel: Kernel, node: Aggregate, items: Items, holds: Array) -> tuple[Col, Array | None]:
+    """The row of each group that stands last (first) in order; among equals the later (earlier) entry.
+
+    Also the groups in which a row without a place in the order stands beside others: which one it is nobody knows.
+    """
     assert node.order is not None
     last = node.option("which") == "last"
     order = items.value(kernel, node.order)
@@ -206,7 +227,10 @@ def _pick(kernel: Kernel, node: Aggregate, items: Items, holds: Array) -> Col:
     packed = packed if groups is items.groups else packed[holds]
     some = groups.some(np.ones(len(groups.of), bool))
     found = groups.most(packed, not last) & 0xFFFFFFFF
-    return Col(np.where(some, found, 0), None if some.all() else some)
+    unordered = None
+    if order.ok is not None and not order.ok.all():
+        unordered = items.groups.some(holds & ~order.ok) & (groups.count() > 1)
+    return Col(np.where(some, found, 0), None if some.all() else some), unordered
 
 
 __all__ = ["Items", "aggregate"]

@@ -7,6 +7,7 @@ Rows without a known value hold zero (or False), so that three-valued logic need
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -309,9 +310,21 @@ def rounded(value: Col, digits: int, mode: str) -> Col:
     return Col(v, value.ok, digits, None, bound)
 
 
+def common(value: Col) -> Col:
+    """The same numbers over one denominator, so that they can be added, compared and counted exactly."""
+    if value.den is None or value.den.ndim == 0:
+        return value
+    whole_den = math.lcm(*{int(den) for den in np.unique(value.den).tolist()})
+    if whole_den >= FITS or magnitude(value.v) * whole_den >= FITS:
+        v = value.v.astype(object) * (whole_den // value.den.astype(object))
+        return Col(v, value.ok, value.scale, np.array(whole_den, object), magnitude(v), whole_den)
+    v = value.v * (whole_den // value.den)
+    return Col(v, value.ok, value.scale, np.asarray(np.int64(whole_den)), magnitude(v), whole_den)
+
+
 def sort_key(value: Col) -> Array:
     """Whole numbers that sort as the exact values do."""
-    if value.den is None:
+    if value.den is None or value.den.ndim == 0:
         return value.v
     by = 10 ** max(9, 2 * len(str(value.den_bound)))
     top, _ = _scaled(value.v, value.bound, by)

@@ -9,7 +9,6 @@ import numpy as np
 
 from ganbu.engine import calendar
 from ganbu.engine.kernel.columns import Array, Col, constant, integers, meet
-from ganbu.errors import PackError
 
 EPOCH = date(1970, 1, 1)
 FIRST_MONTH, LAST_MONTH = (1 - 1970) * 12, (9999 - 1970) * 12 + 11
@@ -83,37 +82,35 @@ def years_between(start: Array, end: Array) -> Array:
 
 
 def moved(start: Col, amount: Col) -> Col:
-    """The same day of the month so many months later, or that month's last day. Raises PackError beyond 9999."""
+    """The same day of the month so many months later, or that month's last day; beyond 9999 there is no such day."""
     months, day = parts(start.v)
     target = months + amount.v
     ok = meet(start.ok, amount.ok)
-    outside = (target < FIRST_MONTH) | (target > LAST_MONTH)
-    if np.any(outside if ok is None else outside & ok):
-        raise PackError("计算时数值溢出或日期越界：日期超出 1–9999 年", hint="请检查 add_months 的月数")
+    ok = _within(target, FIRST_MONTH, LAST_MONTH, ok)
     target = np.clip(target, FIRST_MONTH, LAST_MONTH).astype(np.int64)
     return Col(month_start(target) + np.minimum(day, month_length(target)) - 1, ok)
 
 
 def shifted(start: Col, amount: Col) -> Col:
-    """So many days later. Raises PackError beyond 9999."""
+    """So many days later; beyond 9999 there is no such day."""
     v, ok = np.asarray(start.v + amount.v), meet(start.ok, amount.ok)
-    outside = (v < FAR_PAST) | (v > FAR_FUTURE)
-    if np.any(outside if ok is None else outside & ok):
-        raise PackError("计算时数值溢出或日期越界：日期超出 1–9999 年", hint="请检查天数")
-    return Col(np.clip(v, FAR_PAST, FAR_FUTURE), ok)
+    return Col(np.clip(v, FAR_PAST, FAR_FUTURE).astype(np.int64), _within(v, FAR_PAST, FAR_FUTURE, ok))
+
+
+def _within(v: Array, low: int, high: int, ok: Array | None) -> Array | None:
+    """Known only inside the calendar: one impossible date makes one result not known, and stops nobody else's."""
+    inside = np.asarray((v >= low) & (v <= high), bool)
+    return ok if inside.all() else meet(ok, inside)
 
 
 def built(year: Col, month: Col, day: Col) -> Col:
-    """The date of a year, month and day. Raises PackError where there is no such day."""
+    """The date of a year, month and day; not known where there is no such day."""
     ok = meet(meet(year.ok, month.ok), day.ok)
-    known = np.asarray(True if ok is None else ok)
     months = (year.v - 1970) * 12 + month.v - 1
     inside = (year.v >= 1) & (year.v <= 9999) & (month.v >= 1) & (month.v <= 12)
     safe = np.where(inside, months, 0)
     inside = inside & (day.v >= 1) & (day.v <= month_length(safe))
-    if np.any(known & ~inside):
-        raise PackError("计算时数值溢出或日期越界：date() 得到不存在的日期")
-    return Col(np.where(inside, month_start(safe) + day.v - 1, 0), ok)
+    return Col(np.where(inside, month_start(safe) + day.v - 1, 0), meet(ok, np.asarray(inside, bool)))
 
 
 @lru_cache(maxsize=1)
@@ -137,14 +134,19 @@ def workdays_between(start: Col, end: Col) -> Col:
 
 
 def workdays_later(start: Col, amount: Col) -> Col:
-    """The first day by which so many working days have passed; outside the calendar not known."""
+    """The working day so many working days after (before) a day; none at all is the day itself.
+
+    Outside the calendar not known.
+    """
     first, counts = _workday_counts()
     seat, inside = _count_at(start.v)
-    goal = seat + amount.v
+    before, _ = _count_at(np.asarray(start.v - 1))
+    # Going back from a day of rest, the first working day met is already one.
+    goal = seat + amount.v + ((amount.v < 0) & (before == seat))
     at = np.searchsorted(counts, goal)
     found = (at < len(counts)) & (counts[np.minimum(at, len(counts) - 1)] == goal)
     ok = meet(meet(start.ok, amount.ok), np.asarray(inside & found))
-    return Col(np.where(found, first + at, 0), ok)
+    return Col(np.where(amount.v == 0, start.v, np.where(found, first + at, 0)), ok)
 
 
 def today(day: date) -> Col:

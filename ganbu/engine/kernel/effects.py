@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganbu.engine.kernel.columns import Array, Col
-from ganbu.engine.kernel.days import days_of
 from ganbu.engine.kernel.snapshot import Prepared, View
 from ganbu.vocabulary import Register
 
@@ -43,20 +42,19 @@ class EffectsView(View):
         for owner, effect in kernel.virtual[self.register.name]:
             view = kernel.view(owner)
             held = kernel.fact(owner, effect).full(view.size)
-            at = np.flatnonzero(held.v)
-            start, end, subject = (
+            # What may hold is kept too, with 成立 not known: whoever reads it must not take it for absent.
+            at = np.flatnonzero(held.v | ~held.known)
+            start, end, subject, active = (
                 kernel.fact(owner, effect + key).full(view.size).at(at)
-                for key in ("·起始日", "·截止日", "·对象")
+                for key in ("·起始日", "·截止日", "·对象", "·生效中")
             )
             label = effect.split(".", 1)[1]
             ids = view.column(view.register.id_field).at(at)
             texts = kernel.pool.texts
             identity = Col(kernel.pool.numbered([f"{texts[n]}·{label}" for n in ids.v.tolist()]))
             kind = Col(np.full(len(at), kernel.pool.number(label), np.int64))
-            today = days_of(self.as_of)
-            active = (start.v <= today) & (~end.known | (end.v >= today))
-            parts.append((identity, subject, kind, start, end, Col(active & start.known, start.ok)))
-        names = ("编号", "对象", "种类", "起始日", "截止日", "生效中")
+            parts.append((identity, subject, kind, start, end, active, held.at(at)))
+        names = ("编号", "对象", "种类", "起始日", "截止日", "生效中", "成立")
         return {name: _stacked([part[at] for part in parts]) for at, name in enumerate(names)}
 
     @cached_property

@@ -234,8 +234,23 @@ def _is_false(kernel: Kernel, node: Op, place: Place) -> Col:
 
 @_operation("is_missing")
 def _is_missing(kernel: Kernel, node: Op, place: Place) -> Col:
-    found = kernel.value(node.args[0], place)
-    return Col(np.asarray(False) if found.ok is None else ~found.ok)
+    inner = node.args[0]
+    found = kernel.value(inner, place)
+    gone = np.asarray(False) if found.ok is None else ~found.ok
+    if isinstance(inner, Field) and inner.row.of is None:
+        return _never_stated(kernel, inner, gone, place)
+    return Col(gone)
+
+
+def _never_stated(kernel: Kernel, node: Field, gone: Array, place: Place) -> Col:
+    """Whether an end is missing: one of which only the year is known has come, lies ahead, or may be either."""
+    root = place.root(node.row.root.up)
+    years = root.view.years(node.name)
+    if years is None:
+        return Col(gone)
+    years = years if root.at is None else years[root.at]
+    this = kernel.as_of.year
+    return Col(gone & ((years == 0) | (years > this)), ~(gone & (years == this)))
 
 
 @_operation("unknown")

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from ganbu.engine.kernel.columns import Array, Col, cleared, integers, meet
 from ganbu.engine.kernel.days import days_of
-from ganbu.engine.records import Records
+from ganbu.engine.records import PRECISION, Records
 from ganbu.vocabulary import Register
 
-NOWHERE = -1
+NOWHERE, MONTHLY = -1, 1
 
 
 class Pool:
@@ -101,6 +101,15 @@ class Prepared:
         v = np.asarray(raw.fill_null(0) if raw.null_count else raw).astype(np.int64)
         return Col(v, ok) if spec.kind == "date" else integers(v, ok, None, spec.scale)
 
+    def years(self, register: Register, name: str) -> Array | None:
+        """For a date of which only the year is known that year, else 0; None when there is no such row."""
+        table = self.records.tables.get(register.name)
+        if table is None or name + PRECISION not in table.column_names:
+            return None
+        precision = np.asarray(_array(table[name + PRECISION]).fill_null(0)).astype(np.int64)
+        years = np.where(precision > MONTHLY, precision, 0)
+        return years if years.any() else None
+
     def repeated(self, register: Register) -> bool:
         """Whether an identity stands in more than one row, because a row was superseded by another."""
         table = self.records.tables.get(register.name)
@@ -157,7 +166,9 @@ class View:
         spec, today = register.fields[register.happened], days_of(self.as_of)
         column = self.prepared.column(register, spec.name)
         if spec.kind != "int":
-            return None if column.ok is None and not len(column.v) else (column.v <= today) | ~column.known
+            seen = (column.v <= today) | ~column.known
+            years = self.prepared.years(register, spec.name)
+            return np.asarray(seen if years is None else seen & (years <= self.as_of.year))
         ended = (self.as_of.month, self.as_of.day) == (12, 31)
         seen = column.v <= (self.as_of.year if ended else self.as_of.year - 1)
         if "confirmed_on" in register.fields:
@@ -207,6 +218,13 @@ class View:
                     column = Col(v, ok, column.scale, None, column.bound)
             self._columns[name] = column
         return self._columns[name]
+
+    def years(self, name: str) -> Array | None:
+        """For an end of which only the year is known that year, else 0; None when there is no such row."""
+        if name not in self.register.ended:
+            return None
+        years = self.prepared.years(self.register, name)
+        return years if years is None or self.visible is None else years[self.visible]
 
     def link(self, name: str, target: View) -> Array:
         """For each row in sight the row in sight of `target` that the reference leads to, or -1."""

@@ -68,10 +68,14 @@ def streak(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
 
 
 def longest(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
-    """The longest run of periods that ever satisfied a condition; any period not known makes it not known."""
+    """The longest run of periods that ever satisfied a condition; not known where an unknown period could lengthen it."""
     of, o, yes, unknown, size = _periods(kernel, node, items)
     groups = Groups(of, size, of)
-    ok = ~groups.some(unknown)
+    least, most = (_longest(of, o, held, node, size) for held in (yes, yes | unknown))
+    return _counted(least, least == most, groups, closed)
+
+
+def _longest(of: Array, o: Array, yes: Array, node: Aggregate, size: int) -> Array:
     order = np.lexsort((o, of))
     of, o, yes = of[order], o[order], yes[order]
     if node.option("gap") == "skip":
@@ -89,7 +93,7 @@ def longest(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
     result = np.zeros(size, np.int64)
     if len(run):
         np.maximum.at(result, of, sizes[run])
-    return _counted(result, ok, groups, closed)
+    return result
 
 
 def _periods(kernel: Kernel, node: Aggregate, items: Items) -> tuple[Array, Array, Array, Array, int]:
@@ -147,7 +151,8 @@ def _islands(kernel: Kernel, node: Aggregate, items: Items) -> tuple[_Islands, I
     value_node = None if held else node.value
     start, end = items.value(kernel, node.order), items.value(kernel, end_node)  # type: ignore[arg-type]
     of, value = items.groups.of, np.zeros(len(items.groups.of), np.int64)
-    bad = ~start.known | doubt
+    # A span that ends before it begins is a slip, and how long it was nobody knows.
+    bad = ~start.known | doubt | (end.known & (end.v < start.v))
     until = np.where(end.known, end.v, FAR_FUTURE)
     if value_node is not None:
         same = items.value(kernel, value_node)

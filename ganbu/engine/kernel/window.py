@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganbu.engine.kernel.columns import Array, Col, integers, product, rounded, sort_key
+from ganbu.engine.kernel.columns import Array, Col, common, integers, magnitude, product, sort_key
 from ganbu.engine.kernel.segments import Groups, runs
 from ganbu.engine.kernel.snapshot import View
 from ganbu.engine.tree import Node, Window
@@ -36,8 +36,7 @@ def window(kernel: Kernel, view: View, node: Window) -> Col:
     if node.fn == "size":
         return integers(everyone.count(among)[of], None, COUNTS)
     assert value is not None
-    if value.den is not None:
-        value = rounded(value, 8, "half_up")
+    value = common(value)
     known = among & value.known
     if node.fn == "known":
         return integers(everyone.count(known)[of], None, COUNTS)
@@ -48,10 +47,11 @@ def window(kernel: Kernel, view: View, node: Window) -> Col:
         ok = None
         if node.fn == "total" and value.ok is not None:
             ok = ~everyone.some(among & ~value.ok)[of]
-        return integers(found[of], ok, None, summed.scale)
+        return Col(found[of], ok, summed.scale, summed.den, magnitude(found), summed.den_bound)
     if node.fn in ("lowest", "highest"):
         found = taking.most(value.v[known], node.fn == "lowest")
-        return Col(found[of], taking.some(np.ones(len(taking.of), bool))[of], value.scale, None, value.bound)
+        some = taking.some(np.ones(len(taking.of), bool))
+        return Col(found[of], some[of], value.scale, value.den, value.bound, value.den_bound)
     raise AssertionError(node.fn)
 
 
@@ -82,7 +82,7 @@ def _dense(v: Array) -> tuple[Array, int]:
 
 
 def _ratio_numbers(value: Col) -> Array:
-    return _dense(sort_key(value))[0].astype(np.int64)
+    return _dense(common(value).v)[0].astype(np.int64)
 
 
 def ordered_key(value: Col, descending: bool, text: bool, kernel: Kernel) -> Array:

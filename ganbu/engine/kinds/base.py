@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -29,9 +29,11 @@ from ganbu.engine.tree import (
     both,
     children,
     choose,
+    either,
     fails,
     holds,
     missing,
+    negate,
     number,
     text,
 )
@@ -40,9 +42,12 @@ from ganbu.vocabulary import Register
 
 UNDECIDED, OUTSIDE = "不能判定", "不适用"
 CLAUSE = ("when", "source", "say", "strictness", "unless", "about", "replace", "note")
+OWN = (
+    "·"  # begins the name of a fact the engine makes for itself, so that none of the author's can be the same
+)
 STRICTNESS = ("must", "in_principle", "prefer", "plan", "about")
 NEVER = Const(None, DATE)
-ALWAYS = Const(date(1, 1, 1), DATE)
+ALWAYS, FOREVER = Const(date(1, 1, 1), DATE), Const(date(9999, 12, 31), DATE)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Context:
         overrides: dict[str, Any] | None = None,
         checking: bool = False,
     ) -> None:
+        program = replace(program, owner=policy.name, local={})
         self.program, self.policy, self.body, self.checking = program, policy, policy.body, checking
         register = program.vocabulary.find(policy.subject)
         if register is None:
@@ -123,7 +129,10 @@ class Context:
                     self.body["define"].at(label),
                     nearest(label, [r.label for r in program.vocabulary.registers.values()]),
                 )
-            program.shared.setdefault(target.name, {}).update(items)
+            _no_shadow(policy, items, target, program)
+            self.program.local.setdefault(target.name, {}).update(items)
+        if policy.parents:
+            _no_shadow(policy, self.facts, register, program)
         self.where = self.condition(self.body["where"]) if self.body.get("where") is not None else TRUE
 
     # -- names -----------------------------------------------------------------------------------------------
@@ -263,7 +272,9 @@ class Context:
             raise PackError(f"strictness “{strictness}”无效", spec.at("strictness"), "、".join(STRICTNESS))
         node = self.condition(spec["when"])
         if spec.get("unless") is not None:
-            node = Op("or", (self.condition(spec["unless"]), node), BOOL)
+            # A requirement need not hold where the exception does; anything else does not count there.
+            excepted = self.condition(spec["unless"])
+            node = either(excepted, node) if role == "require" else both(negate(excepted), node)
         return Clause(
             name, node, str(spec["when"]), tuple(sources(spec)), str(spec.get("say", "")), strictness, role
         ), spec
@@ -289,7 +300,7 @@ class Context:
         """Give a value a column of its own, so that it is computed once."""
         if isinstance(node, (Const, Field)):
             return node
-        return self.program.set(self.register.name, f"{self.policy.name}/{name}", node, name)
+        return self.program.set(self.register.name, f"{self.policy.name}/{OWN}{name}", node, name)
 
     def window(
         self,
@@ -304,6 +315,16 @@ class Context:
         """A hidden fact over all subjects."""
         node = Window(fn, value, among, groups, order, kind, tuple(sorted(options.items())))
         return Fact(Row(self.register.name), self.program.hide(self.register.name, node, fn), kind)
+
+
+def _no_shadow(policy: Policy, items: Mapping, register: Register, program: Program) -> None:
+    """A name that already means something on a register keeps that meaning: a rule laid over another cannot turn it."""
+    for name in items:
+        taken = name in program.shared.get(register.name, {}) or register.find(name) is not None
+        if taken and name not in policy.inherited:
+            raise PackError(
+                f"“{name}”在“{register.label}”上已有含义，这里不能另作定义", items.at(name), "请换一个名称"
+            )
 
 
 def sources(spec: Mapping) -> list[str]:
@@ -370,7 +391,7 @@ def _gather(program: Program, register: str, node: Node, found: dict[Node, str])
                         and found[leaf] == _ratio_text(program, register, leaf)
                     )
                     if own and not node.name.startswith("#"):
-                        found[leaf] = node.name.split("/", 1)[-1].split(":", 1)[-1]
+                        found[leaf] = node.name.split("/", 1)[-1].removeprefix(OWN).split(":", 1)[-1]
                 return
         row: Row | None = node.row
         while row is not None and row.of is not None:
@@ -409,7 +430,7 @@ def _word(program: Program, register: str, name: str, is_fact: bool) -> str:
     if is_fact:
         if name.startswith("#"):
             return program.texts.get((register, name)) or name
-        return name.split("/", 1)[-1]
+        return name.split("/", 1)[-1].removeprefix(OWN)
     return program.vocabulary.registers[register].fields[name].label
 
 
@@ -478,6 +499,27 @@ def _timed(program: Program, register: str, node: Op) -> Node | None:
     return Op("add_months", (left.args[0], number(amount * (12 if left.op == "years" else 1))), DATE)
 
 
+def lapse_date(program: Program, register: str, condition: Node) -> Node:
+    """The first day on which a condition that holds no longer does if only time passes; FOREVER where time is no matter."""
+    node = resolved(program, register, condition)
+    if isinstance(node, Op) and node.op == "and":
+        return Op("least", tuple(lapse_date(program, register, arg) for arg in node.args), DATE)
+    if isinstance(node, Op) and node.op == "or":
+        return Op("greatest", tuple(lapse_date(program, register, arg) for arg in node.args), DATE)
+    opposite = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
+    if isinstance(node, Op) and node.op == "not":
+        node = resolved(program, register, node.args[0])
+    elif isinstance(node, Op) and node.op == "compare" and node.detail[0] in opposite:
+        node = Op("compare", node.args, BOOL, (opposite[str(node.detail[0])],))
+    else:
+        return FOREVER
+    if isinstance(node, Op) and node.op == "compare":
+        timed = _timed(program, register, node)
+        if timed is not None:
+            return Op("or_else", (timed, FOREVER), DATE)
+    return FOREVER
+
+
 def shown_due(node: Node) -> Node:
     """A due date for people: nothing where the clock plays no part."""
     return choose((Op("compare", (node, ALWAYS), BOOL, (">",)), node), default=NEVER)
@@ -501,6 +543,7 @@ __all__ = [
     "atoms",
     "both",
     "due_date",
+    "lapse_date",
     "leaves",
     "resolved",
     "shown_due",

@@ -9,12 +9,14 @@ from fractions import Fraction
 from ganbu.engine.bind import bind
 from ganbu.engine.kinds.base import (
     CLAUSE,
+    FOREVER,
     NEVER,
     UNDECIDED,
     Clause,
     Context,
     Lowered,
     due_date,
+    lapse_date,
     shown_due,
     sources,
     within_population,
@@ -91,8 +93,14 @@ def eligibility(ctx: Context) -> Lowered:
     unmet = [c for c in clauses if c.strictness != "prefer"]
     hard, gentle = both(*must), both(*soft)
     branches: list[tuple[Node, Node]] = []
+    whole = both(hard, gentle)
+    asked = [ctx.where, *(c.node for c in unmet)]
     if ctx.body.get("exempt") is not None:
-        branches.append((holds(ctx.condition(ctx.body["exempt"])), text(words["exempt"])))
+        exempt = ctx.fact("免审", ctx.condition(ctx.body["exempt"]))
+        branches.append((holds(exempt), text(words["exempt"])))
+        # Whether somebody is exempt matters only to those who would not pass.
+        branches.append((both(missing(exempt), negate(holds(whole))), text(words["unknown"])))
+        asked.append(exempt)
     branches += [
         (fails(hard), text(words["fail"])),
         (missing(hard), text(words["unknown"])),
@@ -100,24 +108,28 @@ def eligibility(ctx: Context) -> Lowered:
         (missing(gentle), text(words["unknown"])),
     ]
     outcome = choose(*branches, default=text(words["pass"]))
-    whole = both(hard, gentle)
     due = due_date(ctx.program, ctx.register.name, whole)
-    later = Op("compare", (due, Const(ctx.program.as_of, DATE)), BOOL, (">",))
+    later = _to_come(ctx, due, whole)
     lowered = Lowered(
         within_population(ctx, outcome),
         value=_tally([fails(c.node) for c in unmet]),
         due=choose((both(fails(whole), later), due), default=NEVER),
         clauses=clauses,
-        grounds=[(_unmet_label(c), fails(c.node)) for c in unmet],
-        asked=[ctx.where, *(c.node for c in unmet)],
+        grounds=[(c.label, fails(c.node)) for c in unmet],
+        asked=asked,
     )
     if preferred:
         lowered.extras["优先项数"] = _tally([holds(node) for node in preferred])
     return lowered
 
 
-def _unmet_label(clause: Clause) -> str:
-    return clause.label
+def _to_come(ctx: Context, due: Node, condition: Node) -> Node:
+    """Whether the day lies ahead and what holds until then still does on it."""
+    lapse = lapse_date(ctx.program, ctx.register.name, condition)
+    return both(
+        Op("compare", (due, Const(ctx.program.as_of, DATE)), BOOL, (">",)),
+        Op("compare", (due, lapse), BOOL, ("<",)) if lapse != FOREVER else None,
+    )
 
 
 def alert(ctx: Context) -> Lowered:
@@ -271,7 +283,7 @@ def _forecast(
     soon: list[tuple[str, Node]] = []
     for at, (condition, due) in enumerate(zip(conditions, dues, strict=True)):
         coming = both(
-            Op("compare", (due, Const(today, DATE)), BOOL, (">",)),
+            _to_come(ctx, due, either(*(c.node for c in levels[at][1]))),
             Op("compare", (due, end), BOOL, ("<=",)),
             *(negate(holds(c)) for c in (*conditions[:at], condition)),
         )
@@ -330,7 +342,7 @@ def composition(ctx: Context) -> Lowered:
     if gaps:
         total: Node = number(0)
         for _, gap in gaps:
-            total = Op("add", (total, Op("or_else", (gap, number(0)), NUM)), NUM)
+            total = Op("add", (total, gap), NUM)
         lowered.extras["缺口数"] = total
         words_of = [Op("compare", (gap, number(0)), BOOL, (">",)) for _, gap in gaps]
         lowered.extras["缺口"] = Op("words", tuple(words_of), TEXT, tuple(label for label, _ in gaps))
@@ -391,9 +403,12 @@ def coverage(ctx: Context) -> Lowered:
     clause = Clause("已覆盖", node, str(ctx.body["covered"]), (), "", "must", "covered")
     groups = tuple(ctx.any(item) for item in ctx.body.get("groups") or ())
     among = None if ctx.where == TRUE else ctx.where
-    one = ctx.fact("覆盖数", choose((node, number(1)), default=number(0)))
+    one = ctx.fact("覆盖数", choose((holds(node), number(1)), default=number(0)))
+    maybe = ctx.fact("未定数", choose((missing(both(ctx.where, node)), number(1)), default=number(0)))
     have, size = ctx.window("total", one, among, groups), ctx.window("size", None, among, groups)
-    share = Op("div", (have, size), NUM)
+    open_ = ctx.window("total", maybe, None, groups)
+    settled = Op("compare", (open_, number(0)), BOOL, ("=",))
+    share = choose((settled, Op("div", (have, size), NUM)), default=Const(None, NUM))
     outcome = choose((missing(node), text(UNDECIDED)), (node, text("已覆盖")), default=text("未覆盖"))
     lowered = Lowered(
         within_population(ctx, outcome),
@@ -402,10 +417,17 @@ def coverage(ctx: Context) -> Lowered:
         grounds=[("未覆盖", fails(node))],
         asked=[ctx.where, node],
     )
-    lowered.extras = {"组内人数": size, "已覆盖人数": have, "覆盖率": share}
+    lowered.extras = {"组内人数": size, "已覆盖人数": have, "未定人数": open_, "覆盖率": share}
     if ctx.body.get("target") is not None:
-        target = number(ctx.constant(ctx.body["target"], "target"))
-        lowered.extras["达标"] = Op("compare", (share, target), BOOL, (">=",))
+        goal = Op("mul", (size, number(ctx.constant(ctx.body["target"], "target"))), NUM)
+        # Who is not known either way matters only where the target hangs on them.
+        most = Op("add", (have, open_), NUM)
+        lowered.extras["达标"] = choose(
+            (both(settled, Op("compare", (size, number(0)), BOOL, ("=",))), Const(None, BOOL)),
+            (Op("compare", (have, goal), BOOL, (">=",)), Const(True, BOOL)),
+            (Op("compare", (most, goal), BOOL, ("<",)), Const(False, BOOL)),
+            default=Const(None, BOOL),
+        )
     return lowered
 
 

@@ -11,6 +11,7 @@ from ganbu.engine.bind import bind
 from ganbu.engine.kinds.base import (
     CLAUSE,
     NEVER,
+    OUTSIDE,
     UNDECIDED,
     Clause,
     Context,
@@ -70,12 +71,9 @@ def duty(ctx: Context) -> Lowered:
         "grace",
         "periods",
         "start",
-        "while",
     )
     spec = ctx.mapping("fulfilled_by")
-    check_keys(
-        spec, ("in", "where", "times", "via", "from", "until", "period_field", "source"), "fulfilled_by"
-    )
+    check_keys(spec, ("in", "where", "times", "via", "from", "period_field", "source"), "fulfilled_by")
     if ctx.body.get("every") is not None:
         return _recurring(ctx, spec)
     if ctx.body.get("trigger") is not None:
@@ -142,11 +140,16 @@ def _recurring(ctx: Context, spec: Mapping) -> Lowered:
     owed: list[Node] = []
     labels: list[str] = []
     first_due: list[tuple[Node, Node]] = []
+    borrowed: Node = number(0)
     for label, begin, end in _periods(today, MONTHS[every], count):
         if effective is not None and end < effective:
             continue
         deadline = _deadline(ctx, end)
-        met = ctx.fact(f"履行:{label}", _fulfilled(ctx, spec, times, label, begin, end))
+        if deadline > end and spec.get("period_field") is None:
+            met, borrowed = _with_grace(ctx, spec, times, label, begin, end, deadline, borrowed)
+        else:
+            met = _fulfilled(ctx, spec, times, label, begin, end)
+        met = ctx.fact(f"履行:{label}", met)
         obliged = _compare(start, "<=", Const(end, DATE)) if start is not None else Const(True, BOOL)
         passed = deadline < today
         failing = ctx.fact(f"未履行:{label}", both(holds(obliged), fails(met)))
@@ -183,6 +186,25 @@ def _recurring(ctx: Context, spec: Mapping) -> Lowered:
     if overdue:
         lowered.extras["逾期期次"] = Op("words", tuple(overdue), TEXT, tuple(labels))
     return lowered
+
+
+def _with_grace(
+    ctx: Context, spec: Mapping, times: Node, label: str, begin: date, end: date, deadline: date, borrowed: Node
+) -> tuple[Node, Node]:  # fmt: skip
+    """Whether a period is fulfilled in time, and how many acts of the days of grace it took from the next period."""
+
+    def acts(start: date, stop: date) -> Node:
+        return _call(ctx, spec, "count", [], f"from: {start.isoformat()}, to: {stop.isoformat()}")
+
+    own = ctx.fact(f"本期:{label}", Op("sub", (acts(begin, end), borrowed), NUM))
+    late = ctx.fact(f"宽限:{label}", acts(end + timedelta(days=1), deadline))
+    met = _compare(Op("add", (own, late), NUM), ">=", times)
+    lack = Op("greatest", (Op("sub", (times, own), NUM), number(0)), NUM)
+    zero = ctx.body.get("zero_report")
+    if zero is not None:
+        window = f"from: {begin.isoformat()}, to: {deadline.isoformat()}"
+        met = either(met, _call(ctx, _without_where(spec), "any", [f"{zero} is yes"], window))
+    return met, ctx.fact(f"借用:{label}", Op("least", (lack, late), NUM))
 
 
 def _fulfilled(ctx: Context, spec: Mapping, times: Node, label: str, begin: date, end: date) -> Node:
@@ -222,11 +244,14 @@ def _triggered(ctx: Context, spec: Mapping) -> Lowered:
     dated.update(spec)
     dated.places.update(spec.places)
     dated["in"] = Text(f"{spec['in']}, {happened}", spec.at("in"))
+    ctx.builtin["应办日"] = due
     count = ctx.fact("履行次数", _call(ctx, spec, "count", [], window))
+    timely = ctx.fact("按期次数", _call(ctx, spec, "count", [f"{happened} <= 应办日"], window))
     first = ctx.fact("履行日", _call(ctx, dated, "min", [], window))
     today = Const(ctx.program.as_of, DATE, "基准日")
-    met = _compare(count, ">=", ctx.number(spec.get("times", 1)))
-    late = _compare(first, ">", due)
+    times = ctx.number(spec.get("times", 1))
+    met = _compare(count, ">=", times)
+    late = _compare(timely, "<", times)
     passed = _compare(due, "<", today)
     outcome = choose(
         (either(missing(met), missing(due)), text(UNDECIDED)),
@@ -240,6 +265,10 @@ def _triggered(ctx: Context, spec: Mapping) -> Lowered:
     clause = Clause(
         owes, met, f"{spec['in']} 在 {ctx.body['within']} 内", tuple(sources(spec)), "", "must", "duty"
     )
+    effective = ctx.body.get("effective")
+    if effective is not None:
+        # What happened before the rule was in force owes nothing under it.
+        outcome = choose((_compare(trigger, "<", Const(effective, DATE)), text(OUTSIDE)), default=outcome)
     lowered = Lowered(
         within_population(ctx, outcome), value=choose((overdue, number(1)), default=number(0)), due=due, clauses=[clause],
         grounds=[(f"{owes} 未在期限内履行", overdue), (f"{owes} 逾期补办", holds(both(met, late)))], asked=[ctx.where, met, due],
@@ -287,8 +316,15 @@ def consequence(ctx: Context) -> Lowered:
             )
         elif spec.get("within") is not None:
             end = ctx.after(begin, spec["within"], "within")
-        condition = both(holds(ctx.where), in_force, holds(clause.node))
-        columns: dict[str, Node] = {"成立": condition, "起始日": begin, "截止日": end, "对象": whom}
+        condition = both(ctx.where, in_force, clause.node)
+        today = Const(ctx.program.as_of, DATE)
+        # An end that is not known leaves it open whether the effect still works; no end at all does not.
+        active = _compare(begin, "<=", today)
+        if end != NEVER:
+            active = both(active, _compare(end, ">=", today))
+        columns: dict[str, Node] = {
+            "成立": condition, "起始日": begin, "截止日": end, "对象": whom, "生效中": both(condition, active),
+        }  # fmt: skip
         lowered.effects.append((name, clause, columns))
         lowered.clauses.append(clause)
         lowered.asked.append(clause.node)
@@ -319,4 +355,4 @@ def _in_force(ctx: Context) -> Node:
         parts.append(_compare(day, ">=", edge(start)))
     if end is not None:
         parts.append(_compare(day, "<", edge(end)))
-    return holds(both(*parts))
+    return both(*parts)

@@ -69,7 +69,10 @@ def _rounding(ctx: Context, spec: object) -> tuple[int, str]:
     mode = str(spec.get("mode", "half_up"))
     if mode not in ("half_up", "half_even", "down", "up"):
         raise PackError(f"舍入方式“{mode}”无效", spec.at("mode"), "half_up、half_even、down、up")
-    return int(spec.get("digits", 0)), mode
+    digits = spec.get("digits", 0)
+    if not isinstance(digits, int) or not 0 <= digits <= 8:
+        raise PackError("round 的 digits 应是 0 到 8 的整数", spec.at("digits"))
+    return digits, mode
 
 
 def _rounded(ctx: Context, node: Node, spec: object) -> Node:
@@ -309,6 +312,8 @@ def index(ctx: Context) -> Lowered:
             ),
             f"指标“{name}”",
         )
+        if spec.get("value") is None:
+            raise PackError(f"指标“{name}”要写 value:", spec.place)
         raw = ctx.fact(f"原值:{name}", _bounded(ctx, ctx.number(spec["value"]), spec))
         node = ctx.fact(f"指标:{name}", _standardised(ctx, raw, spec, groups))
         weight = (
@@ -362,7 +367,12 @@ def _standardised(ctx: Context, raw: Node, spec: Mapping, groups: tuple[Node, ..
             (missing(raw), Const(None, NUM)), (same, number(1)), default=Op("div", (gain, span), NUM)
         )
     if method == "of_max":
-        return Op("div", (raw, high) if up else (low, raw), NUM)
+        if up:
+            return Op("div", (raw, high), NUM)
+        # The least is the best: it counts in full, also when it is nought.
+        return choose(
+            (Op("compare", (raw, low), BOOL, ("=",)), number(1)), default=Op("div", (low, raw), NUM)
+        )
     if method == "rank":
         size = ctx.window("known", raw, among, groups)
         place = ctx.window("place", raw, among, groups, ((raw, up),), ties="min")
