@@ -29,6 +29,7 @@ from ganbu.engine.tree import (
     either,
     holds,
     missing,
+    negate,
 )
 from ganbu.errors import OpenValueError, PackError, nearest
 from ganbu.vocabulary import Field as FieldSpec
@@ -247,11 +248,12 @@ class Evaluator:
             if isinstance(condition, Const):
                 continue
             for leaf, label in leaves(self.program, register, condition).items():
-                gone = (
-                    missing(leaf)
-                    if leaf.type.kind != "bool" or not isinstance(leaf, Op)
-                    else Const(True, BOOL)
-                )
+                gone: Node = missing(leaf)
+                if isinstance(leaf, Op) and leaf.type.kind == "bool":
+                    gone = Const(True, BOOL)
+                elif isinstance(leaf, Op):
+                    # A ratio is named only where it is the reason itself (of nothing), not what it is made of.
+                    gone = both(gone, *(negate(missing(arg)) for arg in leaf.args))
                 found.setdefault(label, []).append(both(missing(condition), gone))
         return [(label, either(*conditions)) for label, conditions in found.items()]
 

@@ -10,13 +10,28 @@ from typing import Any
 
 from ganbu.engine.bind import Program
 from ganbu.engine.evaluator import Evaluator, Judged
-from ganbu.engine.kinds.base import Clause, leaves, resolved
+from ganbu.engine.kinds.base import OWN, _path_text, resolved
 from ganbu.engine.policy import Pack, value_text
 from ganbu.engine.records import Records
 from ganbu.engine.run import Run, Store, evaluate
-from ganbu.engine.tree import BOOL, TEXT, Aggregate, Const, Fact, Field, Node, Op, Row, Window, atoms, walk
+from ganbu.engine.tree import (
+    BOOL,
+    TEXT,
+    Aggregate,
+    Const,
+    Fact,
+    Field,
+    Node,
+    Op,
+    Row,
+    Window,
+    atoms,
+    children,
+    negate,
+    walk,
+)
 from ganbu.engine.tree import text as text_const
-from ganbu.errors import RecordsError
+from ganbu.errors import RecordsError, nearest
 from ganbu.vocabulary import Field as FieldSpec
 from ganbu.vocabulary import Register
 
@@ -87,6 +102,8 @@ class Explanation:
             head += f"（{shown(self.finding['数值'])}）"
         if self.finding.get("期限"):
             head += f"，{self.finding['期限']}"
+        if self.finding.get("说明"):
+            head += f"（{self.finding['说明']}）"
         lines = [
             head + "。",
             f"基准日 {self.as_of}" + (f"，按 {self.known_at} 所知" if self.known_at else ""),
@@ -147,80 +164,161 @@ def explain(
     """Explain one finding. `subject` is an identity or a unique name. Raises PackError and RecordsError."""
     evaluator = Evaluator(pack, as_of, parameters)
     judged = evaluator.judge(policy)
-    program, register = evaluator.program, judged.register.name
-    asked: list[tuple[Clause, str, list[tuple[Node, str]], list[tuple[Node, str, str]]]] = []
-    wanted: list[str] = []
-
-    def ask(node: Node) -> str:
-        fact = (
-            program.hide(register, node)
-            if not isinstance(node, Fact) or node.row != Row(register)
-            else node.name
-        )
-        if fact not in wanted:
-            wanted.append(fact)
-        return fact
-
-    for clause in judged.lowered.clauses:
-        questions = (
-            [(atom, ask(atom)) for atom in atoms(resolved(program, register, clause.node))]
-            if clause.node.type.kind == "bool"
-            else []
-        )
-        facts = [
-            (leaf, label, ask(leaf))
-            for leaf, label in leaves(program, register, clause.node).items()
-            if leaf.type.kind != "row"
-        ]
-        asked.append((clause, ask(clause.node), questions, facts))
-    run = evaluate(pack, records, as_of, [policy], known_at, parameters, {register: wanted}, evaluator)
-    rows = [row for row in run.rows(policy) if subject in (str(row["对象"]), str(row["名称"]))]
-    identity, label = _identity(run, judged, subject, rows)
-    finding = next(
-        (row for row in rows if str(row["对象"]) == identity),
-        {"对象": identity, "名称": label, "结果": "不适用"},
+    questions = _Questions(evaluator.program, judged)
+    store = records if isinstance(records, Store) else Store(records)
+    run = evaluate(
+        pack,
+        store,
+        as_of,
+        [policy],
+        known_at,
+        parameters,
+        {judged.register.name: questions.wanted},
+        evaluator,
     )
-    if judged.lowered.layout == "effects":
-        finding = {
-            "对象": identity,
-            "名称": label,
-            "结果": "、".join(str(r["结果"]) for r in rows) or "无后果",
-        }
-    values = _values(run, judged, identity, wanted)
-    reasons = []
-    for clause, fact, questions, facts in asked:
-        seen = [Seen(text, values[key], _behind(run, judged, leaf, identity)) for leaf, text, key in facts]
-        shown_questions = [(render(program, register, atom), values[key]) for atom, key in questions]
-        reasons.append(
-            ClauseReason(
-                clause.label,
-                clause.written,
-                values[fact],
-                clause.source,
-                clause.strictness,
-                clause.role,
-                shown_questions,
-                seen,
-            )
-        )
+    rows = run.rows(policy)
+    found = _found(run, judged, subject, rows)
+    reasons: list[ClauseReason] = []
+    for identity in found.rows:
+        head = f"{judged.register.label} {identity}：" if len(found.rows) > 1 else ""
+        reasons += questions.answers(run, identity, head)
+    body = judged.policy.body
     given = [
         (key, value_text(judged.context.values[key]), "、".join(_cited(spec)))
         for key, spec in judged.context.parameters.items()
     ]
-    body = judged.policy.body
+    if not judged.policy.in_force(as_of) and judged.policy.kind != "consequence":
+        found.finding = {**found.finding, "结果": "不适用", "说明": f"{as_of} 不在规则的有效期内"}
     return Explanation(
-        policy,
-        str(body.get("about", "")),
-        judged.policy.pack,
-        identity,
-        label,
-        as_of,
-        known_at,
-        finding,
-        reasons,
-        given,
-        tuple(_cited(body)),
+        policy, str(body.get("about", "")), judged.policy.pack, found.subject, found.label, as_of, known_at,
+        found.finding, reasons, given, tuple(_cited(body)),
+    )  # fmt: skip
+
+
+class _Questions:
+    """What must be computed to explain a policy: each clause, each yes/no question in it, each fact they saw."""
+
+    def __init__(self, program: Program, judged: Judged) -> None:
+        self.program, self.judged, self.wanted = program, judged, list[str]()
+        register = judged.register.name
+        self.clauses = []
+        for clause in judged.lowered.clauses:
+            atoms_of = (
+                atoms(resolved(program, register, clause.node)) if clause.node.type.kind == "bool" else []
+            )
+            facts = [
+                (fact, label, self._ask(fact)) for fact, label in seen(program, register, clause.node).items()
+            ]
+            self.clauses.append(
+                (clause, self._ask(clause.node), [(atom, self._ask(atom)) for atom in atoms_of], facts)
+            )
+
+    def _ask(self, node: Node) -> str:
+        register = self.judged.register.name
+        own = isinstance(node, Fact) and node.row == Row(register)
+        fact = node.name if own and isinstance(node, Fact) else self.program.hide(register, node)
+        if fact not in self.wanted:
+            self.wanted.append(fact)
+        return fact
+
+    def answers(self, run: Run, identity: str, head: str) -> list[ClauseReason]:
+        """The clauses as they came out for one row."""
+        values = _values(run, self.judged, identity, self.wanted)
+        register = self.judged.register.name
+        return [
+            ClauseReason(
+                head + clause.label, clause.written, values[fact], clause.source, clause.strictness, clause.role,
+                [(render(self.program, register, atom), values[key]) for atom, key in questions],
+                [Seen(label, values[key], _behind(run, self.judged, node, identity)) for node, label, key in facts],
+            )
+            for clause, fact, questions, facts in self.clauses
+        ]  # fmt: skip
+
+
+def seen(program: Program, register: str, node: Node) -> dict[Node, str]:
+    """The facts a clause mentions, as the author called them, with what they come out as."""
+    found: dict[Node, str] = {}
+
+    def gather(part: Node) -> None:
+        if isinstance(part, (Field, Fact)):
+            hidden = isinstance(part, Fact) and (part.name.startswith("#") or f"/{OWN}" in part.name)
+            definition = program.definitions.get((part.row.register, part.name)) if hidden else None
+            if (
+                definition is not None
+                and part.row.of is None
+                and not isinstance(definition, (Aggregate, Window))
+            ):
+                gather(definition)
+            elif part.type.kind != "row":
+                found.setdefault(part, _path_text(program, part.row, part.name, isinstance(part, Fact)))
+            return
+        for child in children(part):
+            gather(child)
+
+    gather(node)
+    return found
+
+
+@dataclass
+class _Subject:
+    """Whom an explanation is about: the rows of the register that speak of them, and the finding."""
+
+    subject: str
+    label: str
+    rows: list[str]
+    finding: dict[str, Any]
+
+
+def _found(run: Run, judged: Judged, subject: str, rows: list[dict[str, Any]]) -> _Subject:
+    """Who or what `subject` is: an identity, a unique name, or for a quota a group. Raises RecordsError."""
+    layout = judged.lowered.layout
+    if layout == "groups":
+        return _group(run, judged, subject, rows)
+    named = [row for row in rows if subject in (str(row["对象"]), str(row["名称"]))]
+    identity, label = _identity(run, judged, subject, named)
+    mine = [row for row in rows if str(row["对象"]) == identity]
+    if layout == "effects":
+        outcome = "、".join(str(row["结果"]) for row in mine) or "无后果"
+        owners = _owners(run, judged, identity)
+        return _Subject(identity, label, owners, {"对象": identity, "名称": label, "结果": outcome})
+    finding = mine[0] if mine else {"对象": identity, "名称": label, "结果": "不适用"}
+    return _Subject(identity, label, [identity], finding)
+
+
+def _group(run: Run, judged: Judged, subject: str, rows: list[dict[str, Any]]) -> _Subject:
+    groups = list(dict.fromkeys(str(row["对象"]) for row in rows))
+    if subject not in groups:
+        raise RecordsError(
+            f"没有分组“{subject}”。{nearest(subject, groups) or '可用：' + '、'.join(groups[:12])}"
+        )
+    nodes = run.evaluator.columns(judged)
+    cells = {
+        label: column.exact() for label, column in run.computed.fetch(judged.register.name, nodes).items()
+    }
+    keys = zip(*(cells[f"组:{label}"] for label, _ in judged.lowered.groups), strict=True)
+    called = ["、".join("不详" if k is None else str(k) for k in key) for key in keys] or ["全体"] * len(
+        cells["对象"]
     )
+    first = next((str(cells["对象"][at]) for at, key in enumerate(called) if key == subject), "")
+    mine = [row for row in rows if str(row["对象"]) == subject]
+    outcome = "；".join(
+        f"{row['名称']} {row['结果']}（实有 {shown(row['实有'])}，应有 {shown(row['应有'])}）" for row in mine
+    )
+    return _Subject(
+        subject, subject, [first] if first else [], {"对象": subject, "名称": subject, "结果": outcome}
+    )
+
+
+def _owners(run: Run, judged: Judged, identity: str) -> list[str]:
+    """The records whose effects, certain or possible, fall on somebody."""
+    register = judged.register
+    row, held = Row(register.name), []
+    for _, _, columns in judged.lowered.effects:
+        mine = Op("compare", (columns["对象"], text_const(identity)), BOOL, ("=",))
+        held.append(Op("and", (mine, negate(Op("is_false", (columns["成立"],), BOOL))), BOOL))
+    keep = Op("or", tuple(held), BOOL) if len(held) > 1 else held[0]
+    cells = run.computed.fetch(register.name, {"编号": Field(row, register.id_field, TEXT)}, keep)
+    return [str(key) for key in cells["编号"].exact()][:MOST_RECORDS]
 
 
 def _cited(spec: Mapping[str, Any]) -> list[str]:
@@ -255,28 +353,60 @@ def _values(run: Run, judged: Judged, identity: str, facts: Iterable[str]) -> di
 
 
 def _behind(run: Run, judged: Judged, leaf: Node, identity: str) -> list[dict[str, Any]]:
-    """The records an aggregate counted, or might have counted had it known more."""
+    """The records behind a fact: what the aggregates it is made of counted, or might have counted."""
     if not isinstance(leaf, Fact):
         return []
     program, row = run.evaluator.program, leaf.row
-    definition = program.definitions.get((row.register, leaf.name))
-    if not isinstance(definition, Aggregate) or definition.register in run.evaluator.virtual:
-        return []
     if row.of is not None and (row.of.of is not None or (row.of.register, row.via) in program.definitions):
         return []
-    register = program.vocabulary.registers[definition.register]
-    fields = _telling(register, definition)
-    rows = run.computed.behind(
-        definition, judged.register.name, row, identity, [f.name for f in fields], MOST_RECORDS
-    )
-    found = []
-    for raw in rows:
-        record: dict[str, Any] = {"登记表": register.label, "编号": raw["__id"]}
-        for spec in fields:
-            value = raw[spec.name]
-            if value is not None:
-                record[spec.label] = Fraction(value, 10**spec.scale) if spec.kind == "decimal" else value
-        found.append(record)
+    found: dict[str, dict[str, Any]] = {}
+    for definition in _aggregates(program, row.register, leaf.name):
+        if definition.register in run.evaluator.virtual:
+            continue
+        register = program.vocabulary.registers[definition.register]
+        fields = _telling(register, definition)
+        names = [spec.name for spec in fields]
+        for raw in run.computed.behind(definition, judged.register.name, row, identity, names, MOST_RECORDS):
+            record: dict[str, Any] = {"登记表": register.label, "编号": raw["__id"]}
+            for spec in fields:
+                value = raw[spec.name]
+                if value is not None:
+                    record[spec.label] = Fraction(value, 10**spec.scale) if spec.kind == "decimal" else value
+            found[f"{register.name}|{raw['__id']}"] = {
+                **found.get(f"{register.name}|{raw['__id']}", {}),
+                **record,
+            }
+    return list(found.values())[:MOST_RECORDS]
+
+
+def _aggregates(program: Program, register: str, name: str) -> list[Aggregate]:
+    """The aggregates a fact of a row is made of."""
+    found: list[Aggregate] = []
+    known: set[str] = set()
+
+    def gather(fact: str) -> None:
+        if fact in known:
+            return
+        known.add(fact)
+        definition = program.definitions.get((register, fact))
+        if isinstance(definition, Aggregate):
+            found.append(definition)
+        elif definition is not None and not isinstance(definition, Window):
+            for part in walk(definition):
+                if isinstance(part, Fact):
+                    row: Row = part.row
+                    fact_name = part.name
+                    while row.of is not None:  # a field of a picked row stands on the pick
+                        fact_name, row = row.via, row.of
+                    gather(fact_name)
+                elif isinstance(part, Field) and part.row.of is not None:
+                    row = part.row
+                    via = ""
+                    while row.of is not None:
+                        via, row = row.via, row.of
+                    gather(via)
+
+    gather(name)
     return found
 
 
@@ -320,8 +450,6 @@ def render(program: Program, register: str, node: Node) -> str:
             value = shown(node.value) if node.type.kind != "text" or node.value is None else f"“{node.value}”"
             return f"{node.label}（{value}）" if node.label else value
         case Field() | Fact():
-            from ganbu.engine.kinds.base import _path_text
-
             text = _path_text(program, node.row, node.name, isinstance(node, Fact))
             definition = program.definitions.get((register, node.name)) if isinstance(node, Fact) else None
             if (
@@ -387,4 +515,4 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-__all__ = ["Explanation", "Seen", "explain", "plain", "render", "shown"]
+__all__ = ["Explanation", "Seen", "explain", "plain", "render", "seen", "shown"]

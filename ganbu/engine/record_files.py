@@ -58,12 +58,12 @@ def read_file(path: Path) -> tuple[pa.Table, Origin]:
 
 
 def _decoded(content: bytes, path: Path) -> str:
-    """Text in UTF-8, or as Excel saves it in China: UTF-16 with a mark, or GBK without."""
+    """Text in UTF-8, or as Excel saves it in China: UTF-16, or GBK."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _strictly(content[len(mark) :], (encoding,), path)
-    if b"\0" in content[:2]:
-        return _strictly(content, ("utf-16-be" if content[:1] == b"\0" else "utf-16-le",), path)
+    if zeros := [at for at, byte in enumerate(content[:1000]) if not byte]:
+        return _strictly(content, ("utf-16-le" if zeros[0] % 2 else "utf-16-be",), path)
     return _strictly(content, ("utf-8", "gb18030"), path)
 
 
@@ -80,9 +80,9 @@ def _strictly(content: bytes, encodings: tuple[str, ...], path: Path) -> str:
 # -- csv -------------------------------------------------------------------------------------------------------
 
 
-def _rows(text: str, delimiter: str, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not empty, with the line it begins at."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     line = 1
     for row in reader:
         if any(row):
@@ -150,12 +150,13 @@ def _named(path: Path, table: pa.Table, names: list[str]) -> pa.Table:
 
 def _refuse_open_quote(path: Path, text: str, delimiter: str) -> None:
     """A quote that is never closed would swallow every row after it."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
-        for line, _ in _rows(text, delimiter, strict=True):  # noqa: B007
-            pass
+        for _ in reader:
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise RecordsError(f"{path}：第 {line} 行之后有英文双引号没有成对，请补上或删去") from error
+        raise RecordsError(f"{path}：第 {line} 行起有英文双引号没有成对，请补上或删去") from error
 
 
 def _line_of(text: str, delimiter: str, index: int) -> int:
@@ -242,7 +243,11 @@ def write_file(table: pa.Table, path: Path) -> None:
 # -- dates -----------------------------------------------------------------------------------------------------
 
 
-_DIGITS = {ord("０") + digit: str(digit) for digit in range(10)} | {ord("．"): ".", ord("－"): "-", ord("／"): "/"}
+_DIGITS = {ord("０") + digit: str(digit) for digit in range(10)} | {
+    ord("．"): ".",
+    ord("－"): "-",
+    ord("／"): "/",
+}
 _TYPED = re.compile(r"(\d{4})(?:年|[-./年](\d{1,2})(?:月|[-./月](\d{1,2})日?)?)?", re.A)
 _GLUED = re.compile(r"(\d{4})(\d\d)(\d\d)?", re.A)
 

@@ -223,11 +223,13 @@ def _typed(register: Register, table: pa.Table, vocabulary: Vocabulary, origin: 
         if item.name not in columns:
             columns[item.name] = pa.nulls(table.num_rows, arrow_type(item))
     if register.id_field and register.fields[register.id_field].kind == "id":
-        columns[register.id_field] = _identities(register, columns[register.id_field], table.num_rows, origin)
+        columns[register.id_field] = _identities(register, columns, table.num_rows, origin)
     return pa.table(columns)
 
 
-def _identities(register: Register, column: Any, rows: int, origin: Origin) -> Any:
+def _identities(register: Register, columns: dict[str, Any], rows: int, origin: Origin) -> Any:
+    """The identities, none missing; one may stand twice only where one row had ended before the other was recorded."""
+    column = columns[register.id_field]
     missing = column.null_count
     label = register.fields[register.id_field].label
     if missing and register.key and register.subject == "":
@@ -236,20 +238,38 @@ def _identities(register: Register, column: Any, rows: int, origin: Origin) -> A
         values = [value or f"{register.name}-{number}" for number, value in enumerate(column.to_pylist(), 1)]
         column = pa.chunked_array([pa.array(values, pa.string())])
     if rows and pc.count_distinct(column).as_py() != rows:
-        counts = pc.value_counts(column).to_pylist()
-        double = next(item["values"] for item in counts if item["counts"] > 1)
-        held = column.to_pylist()
-        first = held.index(double)
-        one, two = origin.at(first), origin.at(held.index(double, first + 1)).rpartition("：")[2]
-        raise RecordsError(f"{one}和{two}：{label}“{double}”重复，每行应有自己的编号")
+        double = _held_twice(column, columns)
+        if double is not None:
+            key, one, two = double
+            place = f"{origin.at(one)}和{origin.at(two).rpartition('：')[2]}"
+            raise RecordsError(f"{place}：{label}“{key}”重复，每行应有自己的编号")
     return column
+
+
+def _held_twice(column: Any, columns: dict[str, Any]) -> tuple[str, int, int] | None:
+    """An identity that two rows have at one time, if any, and the two."""
+    empty = [None] * len(column)
+    begins = columns["recorded_at"].to_pylist() if "recorded_at" in columns else empty
+    ends = columns["superseded_at"].to_pylist() if "superseded_at" in columns else empty
+    spans: dict[str, list[tuple[datetime, datetime, int]]] = {}
+    for at, (key, begin, end) in enumerate(zip(column.to_pylist(), begins, ends, strict=True)):
+        spans.setdefault(key, []).append((begin or datetime.min, end or datetime.max, at))
+    for key, held in spans.items():
+        held.sort()
+        for one, two in pairwise(held):
+            if one[1] > two[0]:
+                first, second = sorted((one[2], two[2]))
+                return key, first, second
+    return None
 
 
 def _first_null(column: Any) -> int:
     return int(pc.index(pc.is_null(column), True).as_py())
 
 
-def _column(name: str, item: Field | None, column: Any, vocabulary: Vocabulary, origin: Origin) -> dict[str, Any]:
+def _column(
+    name: str, item: Field | None, column: Any, vocabulary: Vocabulary, origin: Origin
+) -> dict[str, Any]:
     label = item.label if item else name
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):

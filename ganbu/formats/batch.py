@@ -1,22 +1,23 @@
-"""Batches of 任免审批表 files (批量文件): one file, a folder, or a zip; one broken file does not stop the others."""
+"""Batches of 任免审批表 files (批量文件): a file, a folder with zips in it, or a zip; a broken one stops no other."""
 
 from __future__ import annotations
 
-import stat
-import zipfile
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ganbu.errors import FormatError
-from ganbu.formats.form import AppointmentForm
+from ganbu.formats.form import PHOTO_LABEL, AppointmentForm
 from ganbu.formats.issues import Issue
 from ganbu.formats.lrm import read_lrm
 from ganbu.formats.lrmx import read_lrmx
+from ganbu.formats.zips import MAX_ENTRY, open_archive
 
-FORMS, PHOTOS = (".lrmx", ".lrm"), (".pic", ".jpg", ".jpeg")
-MAX_ENTRIES, MAX_ENTRY, MAX_TOTAL, MAX_RATIO = 20_000, 20 * 1024 * 1024, 2 * 1024 * 1024 * 1024, 200
+FORMS, PHOTOS, ARCHIVE = (".lrmx", ".lrm"), (".pic", ".jpg", ".jpeg"), ".zip"
 Item = tuple[str, AppointmentForm | None, list[Issue]]
+# What operating systems leave in folders and archives; nobody put it there.
+_LEFTOVERS = frozenset({".ds_store", "thumbs.db", "desktop.ini", "__macosx"})
 
 
 @dataclass(frozen=True)
@@ -24,122 +25,136 @@ class _Entry:
     """One file of a batch: its name, and how to read it."""
 
     name: str
-    source: Path | zipfile.ZipInfo
+    read: Callable[[], bytes]
 
 
 def read_batch(path: Path) -> Iterator[Item]:
     """The forms of a file, folder or zip (读取批量): name, form or None, issues.
 
-    Raises FormatError when the whole cannot be taken: an archive that is broken, encrypted, too large, or would escape.
+    Zips in a folder are read too, as `名单.zip/李芳.lrmx`. A file of another kind gives no form and the issue
+    `file.ignored`; one that cannot be read, `file.unreadable`. Raises FormatError when `path` itself cannot be
+    taken: not there, or an archive that is broken, encrypted, too large, or would escape.
     """
     if not path.exists():
         raise FormatError(f"{path}：没有这个文件")
     if path.is_dir():
-        files = [
-            _Entry(str(f.relative_to(path)), f)
-            for f in sorted(path.rglob("*"))
-            if f.is_file() and not f.is_symlink()
-        ]
-        yield from _forms(files, lambda entry: _file(entry))
-    elif path.suffix.lower() == ".zip":
-        yield from _zip(path)
+        yield from _folder(path)
+    elif path.suffix.lower() == ARCHIVE:
+        yield from _zip(path, path.name, "")
     else:
-        beside = [f for f in path.parent.iterdir() if f.stem == path.stem and f.suffix.lower() in PHOTOS]
-        yield from _forms(
-            [_Entry(path.name, path), *(_Entry(f.name, f) for f in beside)], lambda entry: _file(entry)
-        )
+        beside = [f for f in path.parent.iterdir() if f.stem == path.stem and _suffix(f.name) in PHOTOS]
+        yield from _forms([_file(path, path.name)], [_file(photo, photo.name) for photo in beside])
 
 
-def _file(entry: _Entry) -> bytes:
-    assert isinstance(entry.source, Path)
-    if entry.source.stat().st_size > MAX_ENTRY:
-        raise FormatError(f"{entry.name}：超过 {MAX_ENTRY // 1024 // 1024} MB")
-    return entry.source.read_bytes()
-
-
-def _forms(entries: list[_Entry], read: Callable[[_Entry], bytes]) -> Iterator[Item]:
-    photos = {
-        str(PurePosixPath(e.name.replace("\\", "/")).with_suffix("")).lower(): e
-        for e in entries
-        if _suffix(e.name) in PHOTOS
-    }
-    for entry in entries:
-        suffix = _suffix(entry.name)
-        if suffix not in FORMS:
+def _folder(path: Path) -> Iterator[Item]:
+    found = [f for f in sorted(path.rglob("*")) if f.is_file() and not f.is_symlink()]
+    named = [(_shown(f.relative_to(path)), f) for f in found]
+    files = [_file(f, name) for name, f in named if _suffix(name) != ARCHIVE]
+    yield from _forms(files, files)
+    for name, archive in named:
+        if _suffix(name) != ARCHIVE or _is_leftover(name):
             continue
         try:
-            content = read(entry)
-            if suffix == ".lrmx":
-                form = read_lrmx(content, entry.name)
-            else:
-                beside = photos.get(str(PurePosixPath(entry.name.replace("\\", "/")).with_suffix("")).lower())
-                form = read_lrm(content, entry.name, read(beside) if beside else None)
-            yield entry.name, form, list(form.issues)
+            yield from _zip(archive, name, f"{name}/")
         except FormatError as error:
-            yield entry.name, None, [Issue(entry.name, "", "file.unreadable", str(error), severity="error")]
+            yield _unreadable(name, str(error))
+
+
+def _shown(path: Path) -> str:
+    """A name fit for messages: one unpacked in GBK on Linux is not UTF-8."""
+    name = str(path)
+    return name if name.isascii() or _is_text(name) else os.fsencode(name).decode("gb18030", "replace")
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= mark <= "\udfff" for mark in name)
+
+
+def _file(path: Path, name: str) -> _Entry:
+    def read() -> bytes:
+        try:
+            if path.stat().st_size > MAX_ENTRY:
+                raise FormatError(f"{name}：超过 {MAX_ENTRY // 1024 // 1024} MB")
+            return path.read_bytes()
+        except OSError as error:
+            raise FormatError(f"{name}：无法读取，请检查文件是否还在、有没有读取权限") from error
+
+    return _Entry(name, read)
+
+
+def _zip(path: Path, name: str, inside: str) -> Iterator[Item]:
+    with open_archive(path, name) as archive:
+        for damaged in archive.damaged:
+            shown = damaged.replace("\0", "\\0")
+            yield _unreadable(
+                inside + shown, f"{name}：有一个文件的名称“{shown}”已损坏，没有读取，请重新打包"
+            )
+        entries = [
+            _Entry(inside + entry, lambda entry=entry, info=info: archive.read(entry, info))  # type: ignore[misc]
+            for entry, info in archive.entries
+        ]
+        yield from _forms(entries, entries)
+
+
+def _forms(entries: Iterable[_Entry], beside: Iterable[_Entry]) -> Iterator[Item]:
+    """The forms among `entries`, each `.lrm` with its photo from `beside`; every other file with a remark."""
+    photos = {_stem(e.name): e for e in beside if _suffix(e.name) in PHOTOS}
+    entries = [entry for entry in entries if not _is_leftover(entry.name)]
+    wanted = {_stem(entry.name) for entry in entries if _suffix(entry.name) == ".lrm"}
+    for entry in entries:
+        suffix = _suffix(entry.name)
+        if suffix in FORMS:
+            yield _form(entry, photos.get(_stem(entry.name)))
+        elif suffix not in PHOTOS:
+            yield _ignored(entry.name, "不是任免审批表（lrmx、lrm 或它们的 zip），没有读取")
+        elif _stem(entry.name) not in wanted:
+            yield _ignored(entry.name, "照片没有同名的 lrm 文件，没有读取")
+
+
+def _form(entry: _Entry, photo: _Entry | None) -> Item:
+    try:
+        content = entry.read()
+        if _suffix(entry.name) == ".lrmx":
+            form = read_lrmx(content, entry.name)
+        else:
+            portrait, issues = _portrait(photo)
+            form = read_lrm(content, entry.name, portrait)
+            form.issues += issues
+    except FormatError as error:
+        return _unreadable(entry.name, str(error))
+    return entry.name, form, list(form.issues)
+
+
+def _portrait(photo: _Entry | None) -> tuple[bytes | None, list[Issue]]:
+    """The photo's bytes; one that cannot be read is no reason to lose the form."""
+    if photo is None:
+        return None, []
+    try:
+        return photo.read(), []
+    except FormatError as error:
+        return None, [Issue(photo.name, PHOTO_LABEL, "photo.unreadable", str(error), severity="error")]
+
+
+def _unreadable(name: str, message: str) -> Item:
+    return name, None, [Issue(name, "", "file.unreadable", message, severity="error")]
+
+
+def _ignored(name: str, message: str) -> Item:
+    return name, None, [Issue(name, "", "file.ignored", f"{name}：{message}")]
+
+
+def _path(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
 
 
 def _suffix(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).suffix.lower()
+    return _path(name).suffix.lower()
 
 
-def _zip(path: Path) -> Iterator[Item]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise FormatError(f"{path.name}：不是完好的 zip 文件：{error}") from error
-    with archive:
-        entries = [_Entry(entry_name(info), info) for info in archive.infolist() if not info.is_dir()]
-        _refuse(path.name, entries)
-
-        def read(entry: _Entry) -> bytes:
-            assert isinstance(entry.source, zipfile.ZipInfo)
-            try:
-                with archive.open(entry.source) as stream:
-                    # The header may lie about the size: never read more than the limit.
-                    content = stream.read(MAX_ENTRY + 1)
-            except (zipfile.BadZipFile, RuntimeError, OSError, NotImplementedError, EOFError) as error:
-                raise FormatError(f"{entry.name}：解压失败：{error}") from error
-            if len(content) > MAX_ENTRY:
-                raise FormatError(f"{entry.name}：解压后超过 {MAX_ENTRY // 1024 // 1024} MB")
-            return content
-
-        yield from _forms(entries, read)
+def _stem(name: str) -> str:
+    path = _path(name)
+    return str(path.with_suffix("")).lower() if path.name else name
 
 
-def entry_name(info: zipfile.ZipInfo) -> str:
-    """The name of a zip entry (压缩包内文件名): UTF-8 when flagged, else tried as UTF-8, then GB18030."""
-    if info.flag_bits & 0x800:
-        return info.filename
-    raw = info.filename.encode("cp437", "replace")
-    for encoding in ("utf-8", "gb18030"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return info.filename
-
-
-def _refuse(archive: str, entries: list[_Entry]) -> None:
-    if len(entries) > MAX_ENTRIES:
-        raise FormatError(f"{archive}：有 {len(entries)} 个文件，超过上限 {MAX_ENTRIES}")
-    total = 0
-    for entry in entries:
-        info = entry.source
-        assert isinstance(info, zipfile.ZipInfo)
-        parts = PurePosixPath(entry.name.replace("\\", "/")).parts
-        if ".." in parts or entry.name.startswith(("/", "\\")) or ":" in parts[0]:
-            raise FormatError(f"{archive}：文件名“{entry.name}”指向压缩包之外，拒绝读取")
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise FormatError(f"{archive}：“{entry.name}”是链接，拒绝读取")
-        if info.flag_bits & 0x1:
-            raise FormatError(f"{archive}：“{entry.name}”已加密，请先解密")
-        if _suffix(entry.name) == ".zip":
-            raise FormatError(f"{archive}：里面还有压缩包“{entry.name}”，请先解开")
-        total += info.file_size
-        if info.file_size > MAX_ENTRY or total > MAX_TOTAL:
-            raise FormatError(f"{archive}：解压后过大（“{entry.name}”）")
-        if info.file_size > 1024 * 1024 and info.file_size > MAX_RATIO * max(1, info.compress_size):
-            raise FormatError(
-                f"{archive}：“{entry.name}”压缩比异常（{info.file_size // max(1, info.compress_size)} 倍），可能是压缩炸弹"
-            )
+def _is_leftover(name: str) -> bool:
+    return any(part.lower() in _LEFTOVERS or part.startswith("~$") for part in _path(name).parts)

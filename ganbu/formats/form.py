@@ -88,25 +88,33 @@ FAMILY_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class FamilyMember:
-    """One row of the family list (家庭成员及重要社会关系)."""
+    """One row of the family list (家庭成员及重要社会关系).
+
+    `foreign` holds elements and comments inside the row that no field is for, as XML text; `attributes` those of
+    `Item` and of its elements, by element name.
+    """
 
     relation: str = ""
     name: str = ""
     birth_date: str = ""
     political_status: str = ""
     work: str = ""
+    foreign: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
 
     @property
     def blank(self) -> bool:
         """Whether it is only padding (空行)."""
-        return not (self.relation or self.name or self.birth_date or self.political_status or self.work)
+        values = (self.relation, self.name, self.birth_date, self.political_status, self.work, self.foreign)
+        return not any(values)
 
 
 @dataclass(slots=True)
 class AppointmentForm:
-    """One 任免审批表 (干部任免审批表). `unknown` holds foreign elements as XML text, in their order.
+    """One 任免审批表 (干部任免审批表).
 
-    Two forms are equal when their contents are; `version` and `issues` tell of the file, not of the person.
+    `unknown` holds foreign elements and comments as XML text, in their order, `family_unknown` those among the
+    family; `attributes` the attributes of known elements as typed in a tag, by element name. Two forms are equal when their contents are; `version` and `issues` tell of the file, not of the person.
     """
 
     name: str = ""
@@ -143,6 +151,8 @@ class AppointmentForm:
     id_number: str = ""
     photo: bytes | None = None
     unknown: tuple[str, ...] = ()
+    family_unknown: tuple[str, ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict)
     version: str = field(default="", compare=False)
     issues: list[Issue] = field(default_factory=list, compare=False)
 
@@ -279,7 +289,7 @@ def photo_type(photo: bytes) -> str:
 
 
 def read_photo(photo: bytes, file: str, issues: list[Issue]) -> bytes | None:
-    """The portrait's own bytes (照片): a JPEG ends at FFD9, the zeros one writer leaves behind are cut.
+    """The portrait's own bytes (照片): a JPEG ends at its FFD9, the zeros one writer leaves behind are cut.
 
     None for no photo, and for bytes that are no JPEG, PNG or BMP (an issue says so).
     """
@@ -290,11 +300,47 @@ def read_photo(photo: bytes, file: str, issues: list[Issue]) -> bytes | None:
         message = "照片不是 JPEG、PNG 或 BMP，未采用"
         issues.append(Issue(file, PHOTO_LABEL, "photo.unknown_type", message, severity="error"))
         return None
-    if kind == "jpeg" and photo.endswith(b"\0") and (picture := photo.rstrip(b"\0")).endswith(b"\xff\xd9"):
-        message = f"照片末尾 {len(photo) - len(picture)} 个空字节已去除"
-        issues.append(Issue(file, PHOTO_LABEL, "photo.zero_tail", message, severity="note"))
-        return picture
-    return photo
+    end = _jpeg_end(photo) if kind == "jpeg" else len(photo)
+    if end == len(photo):
+        return photo
+    empty = not photo[end:].strip(b"\0 \r\n\t")
+    message = (
+        f"照片末尾{'' if empty else '不属于照片的'} {len(photo) - end} 个{'空' if empty else ''}字节已去除"
+    )
+    issues.append(
+        Issue(file, PHOTO_LABEL, "photo.zero_tail" if empty else "photo.tail", message, severity="note")
+    )
+    return photo[:end]
+
+
+_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
+_SCAN_END = re.compile(rb"\xff+[^\xff\x00\xd0-\xd7]", re.S)
+
+
+def _jpeg_end(photo: bytes) -> int:
+    """Where a JPEG's own end mark FFD9 is behind: by its segments, so that a preview inside does not end it.
+
+    Where the segments cannot be followed, the last FFD9 that only padding follows.
+    """
+    at = 2
+    while at + 2 <= len(photo) and photo[at] == 0xFF:
+        marker = photo[at + 1]
+        if marker == 0xD9:
+            return at + 2
+        if marker == 0xFF or marker in _BARE_MARKERS:
+            at += 1 if marker == 0xFF else 2
+            continue
+        size = int.from_bytes(photo[at + 2 : at + 4], "big")
+        if size < 2:
+            break
+        at += 2 + size
+        if marker == 0xDA:
+            found = _SCAN_END.search(photo, at)
+            if found is None:
+                break
+            at = found.end() - 2
+    picture = photo.rstrip(b"\0 \r\n\t")
+    return len(picture) if picture.endswith(b"\xff\xd9") else len(photo)
 
 
 _DEATH = re.compile("去世|逝世|已故|死亡|病故")

@@ -19,9 +19,9 @@ from ganbu.formats.form import (
     read_field,
     read_photo,
 )
-from ganbu.formats.grammars import states_no_awards
+from ganbu.formats.grammars import PARTY_JOINED, states_no_awards
 from ganbu.formats.issues import Issue
-from ganbu.formats.lrm_repair import FIELD_COUNT, MOST_EXTRA_PARTS, field_cost, regroup, rejoin_units
+from ganbu.formats.lrm_repair import FIELD_COUNT, MOST_EXTRA_PARTS, MOST_SLOTS, regroup_fields, rejoin_units
 from ganbu.formats.text import decode, legal
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -120,7 +120,7 @@ def _split(text: str, file: str, issues: list[Issue]) -> list[str]:
         raise FormatError(f"{file}：有 {len(parts)} 个字段，应为 {FIELD_COUNT} 个，文件可能不完整")
     message = f"有 {len(parts)} 个字段，应为 {FIELD_COUNT} 个：内容中有英文引号，已按日期等字段的位置重新拼接，请核对"
     issues.append(Issue(file, "文件", "lrm.fields_rejoined", message))
-    return [_SEPARATOR.join(group) for group in regroup(parts, FIELD_COUNT, field_cost)]
+    return [_SEPARATOR.join(group) for group in regroup_fields(parts)]
 
 
 def _value(spec: FormField, raw: str, file: str, issues: list[Issue]) -> str:
@@ -142,15 +142,15 @@ def _take_education(form: AppointmentForm, raw: str, halves: tuple[tuple[str, st
 
 def _read_family(raw_lists: list[str], file: str, issues: list[Issue]) -> list[FamilyMember]:
     """The family from five parallel lists (家庭成员): one slot for each relative in each list, joined by `@`."""
-    lists = [[slot.strip() for slot in raw.split("@")] for raw in raw_lists]
+    lists = [_slots(raw) for raw in raw_lists]
+    if max(map(len, lists)) > MOST_SLOTS:
+        message = f"家庭成员超过 {MOST_SLOTS} 栏，不像任免审批表，未采用，请核对家庭成员后手工录入"
+        raw = "；".join(raw_lists)[:2000]
+        issues.append(Issue(file, FAMILY_LABEL, "family.too_long", message, raw, severity="error"))
+        return []
     relations, names, *_, units = lists
     if len(units) > len(relations):
-        people = max(_filled(relations), _filled(names))
-        message = (
-            f"单位及职务有 {len(units)} 栏，称谓有 {len(relations)} 栏：可能因逗号而错位，已重新拼接，请核对"
-        )
-        issues.append(Issue(file, FAMILY_LABEL, "family.units_rejoined", message, raw_lists[-1]))
-        lists[-1] = rejoin_units(units, len(relations), people)
+        lists[-1] = _rejoined(raw_lists[-1], relations, names, units, file, issues)
     if len({len(slots) for slots in lists}) > 1:
         message = "家庭成员各栏的个数不一致，缺少的按空读取，请核对"
         issues.append(Issue(file, FAMILY_LABEL, "family.lists_differ", message, "；".join(raw_lists)))
@@ -159,10 +159,41 @@ def _read_family(raw_lists: list[str], file: str, issues: list[Issue]) -> list[F
         issues.append(Issue(file, FAMILY_LABEL, "family.unit_without_person", message, raw_lists[-1]))
     rows = zip_longest(*lists, fillvalue="")
     members = [
-        FamilyMember(*(_value(spec, raw, file, issues) for spec, raw in zip(FAMILY_FIELDS, row, strict=True)))
+        _member([_value(spec, raw, file, issues) for spec, raw in zip(FAMILY_FIELDS, row, strict=True)])
         for row in rows
     ]
     return [member for member in members if not member.blank]
+
+
+def _member(values: list[str]) -> FamilyMember:
+    relation, name, birth_date, political_status, work = values
+    return FamilyMember(relation, name, birth_date, political_status, work)
+
+
+def _slots(raw: str) -> list[str]:
+    """The slots of one list; empty ones at the end are padding where there are more than any form has."""
+    slots = [slot.strip() for slot in raw.split("@")]
+    return slots if len(slots) <= MOST_SLOTS else slots[: max(_filled(slots), 1)]
+
+
+def _rejoined(
+    raw: str, relations: list[str], names: list[str], units: list[str], file: str, issues: list[Issue]
+) -> list[str]:
+    """The units as many as the 称谓; those that may be another relative's are left out, with an error."""
+    message = (
+        f"单位及职务有 {len(units)} 栏，称谓有 {len(relations)} 栏：可能因逗号而错位，已重新拼接，请核对"
+    )
+    issues.append(Issue(file, FAMILY_LABEL, "family.units_rejoined", message, raw))
+    joined = rejoin_units(units, len(relations), max(_filled(relations), _filled(names)))
+    unsure = [
+        names[at] or relations[at] for at, unit in enumerate(joined) if unit is None and at < len(names)
+    ]
+    if None in joined:
+        message = (
+            f"分不清{'、'.join(filter(None, unsure)) or '家庭成员'}各自的单位及职务，未采用，请对照原表补录"
+        )
+        issues.append(Issue(file, FAMILY_LABEL, "family.units_unsure", message, raw, severity="error"))
+    return [unit or "" for unit in joined]
 
 
 def _filled(slots: list[str]) -> int:
@@ -219,9 +250,19 @@ def lrm_losses(form: AppointmentForm, file: str) -> list[Issue]:
         for name in _NOT_HELD
         if getattr(form, name)
     ]
-    issues += [
-        Issue(file, "文件", "lrm.not_held", "lrm 格式没有未知元素，不会写出", text) for text in form.unknown
+    foreign = [
+        *form.unknown,
+        *form.family_unknown,
+        *(text for member in form.family for text in member.foreign),
     ]
+    typed = [*form.attributes.items(), *(pair for member in form.family for pair in member.attributes)]
+    issues += [
+        Issue(file, "文件", "lrm.not_held", "lrm 格式没有未知元素、注释和属性，不会写出", text)
+        for text in (*foreign, *(name + attributes for name, attributes in typed))
+    ]
+    if form.party_joining.translate(_BRACKETS) != form.party_joining:
+        message = "入党时间中的括号在 lrm 中去掉"
+        issues.append(Issue(file, PARTY_JOINED, "lrm.mark_replaced", message, form.party_joining))
     texts = [
         (spec.label, getattr(form, spec.attribute)) for spec in FIELDS if spec.attribute not in _NOT_HELD
     ]

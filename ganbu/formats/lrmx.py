@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Mapping
+from copy import deepcopy
 from html import escape
 from xml.parsers import expat
 
@@ -29,7 +31,7 @@ from ganbu.formats.form import (
     read_photo,
 )
 from ganbu.formats.issues import Issue
-from ganbu.formats.text import decode, legal
+from ganbu.formats.text import declared_encoding, decode, legal
 
 ROOT = "Person"
 EDITOR_VERSION = "3.2.1.16"
@@ -70,12 +72,16 @@ def read_lrmx(content: bytes, file: str, max_bytes: int = MAX_BYTES) -> Appointm
 def _as_utf8(content: bytes, file: str, issues: list[Issue]) -> bytes:
     """UTF-8 bytes without mark and declaration, as lxml parses them fastest."""
     text, encoding, sound = decode(content)
+    declared = declared_encoding(content)
     if not sound:
         message = f"有不合 {encoding} 编码的字节，已以“\ufffd”代替"
         issues.append(Issue(file, "文件", "encoding.damaged", message, severity="error"))
     elif encoding != "utf-8":
         message = f"文件编码为 {encoding}，应为 utf-8"
         issues.append(Issue(file, "文件", "encoding.unexpected", message, severity="note"))
+    elif declared not in (None, "utf-8"):
+        message = f"文件声明编码为 {declared}，实为 utf-8，按 utf-8 读取"
+        issues.append(Issue(file, "文件", "encoding.misdeclared", message, severity="note"))
     xml = text.encode("utf-8", "replace")
     return _DECLARATION.sub(b"", xml, count=1) if _DECLARATION.match(xml) else xml.lstrip()
 
@@ -94,8 +100,6 @@ def _parser() -> etree.XMLParser:
         resolve_entities=False,
         load_dtd=False,
         no_network=True,
-        remove_comments=True,
-        remove_pis=True,
         huge_tree=False,
     )
 
@@ -104,30 +108,30 @@ def _parse(xml: bytes, file: str, issues: list[Issue]) -> tuple[etree._Element, 
     """The root element, and the bytes it was parsed from: repaired where the file is not well-formed."""
     try:
         root = etree.fromstring(xml, _parser())
-    except etree.XMLSyntaxError:
+    except etree.XMLSyntaxError as error:
         xml = _repair(xml)
         try:
             root = etree.fromstring(xml, _parser())
-        except etree.XMLSyntaxError as error:
-            raise FormatError(f"{file}：不是完整的 XML（{_where(error)}）") from error
-        message = "文件含有非法字符或未转义的“&”，已整理后读取"
+        except etree.XMLSyntaxError:
+            message = f"{file}：不是完整的 XML，第 {error.lineno} 行附近有误，请从原系统重新导出"
+            raise FormatError(message) from error
+        message = "文件含有非法字符、未转义的“&”或损坏的首行，已整理后读取"
         issues.append(Issue(file, "文件", "xml.repaired", message))
     if _local(root) != ROOT:
         raise FormatError(f"{file}：根元素是“{_local(root)[:40]}”，应为“{ROOT}”")
     return root, xml
 
 
-def _where(error: etree.XMLSyntaxError) -> str:
-    return f"第 {error.lineno} 行：{error.msg}"[:200]
-
-
 def _repair(xml: bytes) -> bytes:
-    """Without characters XML forbids, raw or by number, with bare `&` escaped, and nothing after the end tag."""
+    """Without characters XML forbids, raw or by number, with bare `&` escaped, and nothing around the root.
+
+    What stands before the root is a damaged `<?xml` line, which says nothing that is not known by now.
+    """
     xml = _CONTROL.sub(b"", xml)
     xml = _NUMERIC.sub(_keep_legal, xml)
     xml = _BARE_AMPERSAND.sub(b"&amp;", xml).strip()
-    end = xml.rfind(b"</Person>")
-    return xml if end < 0 else xml[: end + len(b"</Person>")]
+    start, end = xml.find(b"<Person"), xml.rfind(b"</Person>")
+    return xml if start < 0 or end < start else xml[start : end + len(b"</Person>")]
 
 
 def _keep_legal(reference: re.Match[bytes]) -> bytes:
@@ -144,6 +148,41 @@ def _local(element: etree._Element) -> str:
     return etree.QName(element).localname if isinstance(element.tag, str) else ""
 
 
+_SPACES = re.compile("[\t\n\r]")
+_XML = "{http://www.w3.org/XML/1998/namespace}"
+
+
+def _attributes(element: etree._Element) -> str:
+    """An element's attributes and namespace declarations as they stand in a tag: ` a="1" b="2"`."""
+    outer = element.getparent()
+    around = outer.nsmap if outer is not None else {}
+    declared = {prefix: uri for prefix, uri in element.nsmap.items() if around.get(prefix) != uri}
+    prefixes = {uri: prefix for prefix, uri in element.nsmap.items() if prefix}
+    named = {f"xmlns:{prefix}" if prefix else "xmlns": uri for prefix, uri in declared.items()}
+    for key, value in element.attrib.items():
+        name = etree.QName(str(key))
+        prefix = "xml" if str(key).startswith(_XML) else prefixes.get(name.namespace or "")
+        named[f"{prefix}:{name.localname}" if name.namespace and prefix else name.localname] = str(value)
+    # A line break or tab in a value would come back as a blank unless written by its number.
+    typed = {
+        name: _SPACES.sub(lambda mark: f"&#{ord(mark[0])};", escape(value)) for name, value in named.items()
+    }
+    return "".join(f' {name}="{value}"' for name, value in typed.items())
+
+
+def _as_text(node: etree._Element) -> str:
+    """A node as XML that stands alone, declaring only the namespaces it uses."""
+    alone = deepcopy(node)
+    if _is_element(node):
+        etree.cleanup_namespaces(alone)
+    return str(etree.tostring(alone, encoding="unicode", with_tail=False))
+
+
+def _is_element(node: etree._Element) -> bool:
+    """Whether it is an element, and not a comment or a processing instruction."""
+    return isinstance(node.tag, str)
+
+
 class _Reading:
     """One file being read (读取中): fills the form from the parsed elements."""
 
@@ -153,7 +192,11 @@ class _Reading:
         self.foreign: list[tuple[int, etree._Element]] = []
 
     def take(self, root: etree._Element, xml: bytes) -> None:
-        for position, element in enumerate(root):
+        self.take_attributes(ROOT, root)
+        self.foreign = [(-1, node) for node in reversed(list(root.itersiblings(preceding=True)))]
+        position = -1
+        for element in root:
+            position += _is_element(element)
             name = element.tag if element.tag in _BY_ELEMENT else _local(element)
             if spec := _BY_ELEMENT.get(str(name)):
                 self.take_field(spec, element)
@@ -163,6 +206,7 @@ class _Reading:
                 self.take_photo(element)
             else:
                 self.foreign.append((position, element))
+        self.foreign += [(-1, node) for node in root.itersiblings()]
         if root.text and root.text.strip():
             self.report(
                 ROOT,
@@ -179,11 +223,25 @@ class _Reading:
     ) -> None:
         self.form.issues.append(Issue(self.file, label, code, message, raw, None, severity, line))
 
+    def take_attributes(self, label: str, element: etree._Element) -> None:
+        """Keep the attributes of a known element; of one that is written twice, those of the first."""
+        typed, name = _attributes(element), _local(element)
+        if not typed:
+            return
+        if self.form.attributes.setdefault(name, typed) == typed:
+            self.report(
+                label, "element.attributes", f"{name} 带有属性，原样保留", typed, "note", _line(element)
+            )
+        else:
+            message = f"{name} 重复出现且属性不同，后一个的属性未保留"
+            self.report(label, "element.attributes", message, typed, "warning", _line(element))
+
     def take_field(self, spec: FormField, element: etree._Element) -> None:
         value = read_field(
             spec, self.text_of(spec.label, element), self.file, self.form.issues, _line(element)
         )
         self.check_tail(element)
+        self.take_attributes(spec.label, element)
         held = getattr(self.form, spec.attribute)
         if value and held and value != held:
             message = f"{spec.label}重复出现，后一个未采用"
@@ -194,8 +252,13 @@ class _Reading:
     def text_of(self, label: str, element: etree._Element) -> str:
         if not len(element):
             return element.text or ""
-        self.report(label, "element.nested", f"{label}中有下级元素，只取其文字", line=_line(element))
-        return "".join(map(str, element.itertext()))
+        inner = "".join(map(_as_text, element))
+        if any(map(_is_element, element)):
+            message = f"{label}中有下级元素，只取其文字，其余未保留"
+        else:
+            message = f"{label}中有注释，未保留"
+        self.report(label, "element.nested", message, inner, line=_line(element))
+        return str(element.xpath("string()"))
 
     def check_tail(self, element: etree._Element) -> None:
         if element.tail and (stray := element.tail.strip()):
@@ -203,44 +266,58 @@ class _Reading:
 
     def take_family(self, family: etree._Element) -> None:
         self.check_tail(family)
+        self.take_attributes(FAMILY_LABEL, family)
         if FAMILY_ELEMENT in self.seen:
             self.report(FAMILY_LABEL, "family.several_lists", "家庭成员分在几处，已合并", severity="note")
         self.seen.add(FAMILY_ELEMENT)
-        for text in (family.text, *(item.tail for item in family)):
-            if text and text.strip():
-                self.report(
-                    FAMILY_LABEL, "element.stray_text", "家庭成员中有多余文字，未采用", text.strip(), "error"
-                )
+        self.check_stray([family.text, *(item.tail for item in family)])
         for item in family:
             if _local(item) == MEMBER_ELEMENT:
                 self.take_member(item)
             else:
-                raw = str(etree.tostring(item, encoding="unicode", with_tail=False))
+                self.form.family_unknown += (self.kept(item),)
+
+    def check_stray(self, texts: list[str | None]) -> None:
+        for text in texts:
+            if text and text.strip():
                 self.report(
-                    FAMILY_LABEL,
-                    "family.unknown_element",
-                    f"家庭成员中有未知元素 {_local(item)}，未采用",
-                    raw,
-                    "error",
+                    FAMILY_LABEL, "element.stray_text", "家庭成员中有多余文字，未采用", text.strip(), "error"
                 )
 
+    def kept(self, node: etree._Element) -> str:
+        """A node among the family that no field is for, as text, with a note that it is kept."""
+        raw = _as_text(node)
+        what = f"未知元素 {_local(node)}" if _is_element(node) else "注释"
+        message = f"家庭成员中有{what}，原样保留"
+        self.report(FAMILY_LABEL, "family.unknown_element", message, raw, "note", _line(node))
+        return raw
+
     def take_member(self, item: etree._Element) -> None:
+        self.check_stray([item.text, *(element.tail for element in item)])
         values: dict[str, str] = {}
+        attributes = [(MEMBER_ELEMENT, _attributes(item))]
+        foreign = []
         for element in item:
             spec = _MEMBER_BY_ELEMENT.get(_local(element))
-            raw = self.text_of(spec.label if spec else FAMILY_LABEL, element)
             if spec is None or spec.attribute in values:
-                if raw.strip():
-                    message = f"家庭成员的 {_local(element)} 未知或重复，未采用"
-                    self.report(FAMILY_LABEL, "family.unknown_element", message, raw, "error", _line(element))
+                foreign.append(element)
                 continue
+            raw = self.text_of(spec.label, element)
             values[spec.attribute] = read_field(spec, raw, self.file, self.form.issues, _line(element))
-        member = FamilyMember(**values)
-        if not member.blank:
-            self.form.family.append(member)
+            attributes.append((spec.element, _attributes(element)))
+        # An empty row is padding, whatever empty elements it has.
+        if any(values.values()) or any(str(node.xpath("string()")).strip() for node in foreign):
+            typed = tuple((name, text) for name, text in attributes if text)
+            if typed:
+                raw = "；".join(name + text for name, text in typed)
+                message = "家庭成员带有属性，原样保留"
+                self.report(FAMILY_LABEL, "element.attributes", message, raw, "note", _line(item))
+            kept = tuple(self.kept(node) for node in foreign)
+            self.form.family.append(FamilyMember(**values, foreign=kept, attributes=typed))
 
     def take_photo(self, element: etree._Element) -> None:
         self.check_tail(element)
+        self.take_attributes(PHOTO_LABEL, element)
         text = self.photo if self.photo is not None else self.text_of(PHOTO_LABEL, element).encode("utf-8")
         photo = read_photo(self.decoded(text), self.file, self.form.issues)
         if photo and self.form.photo and photo != self.form.photo:
@@ -262,23 +339,30 @@ class _Reading:
 
     def take_foreign(self, xml: bytes) -> None:
         """Keep foreign elements as typed; where one leans on the root's namespaces, as lxml writes it."""
-        typed = _typed_children(xml)
+        typed = _typed_children(xml) if any(_is_element(node) for _, node in self.foreign) else []
         kept = []
-        for position, element in self.foreign:
-            text = typed[position]
-            kept.append(
-                text
-                if _stands_alone(text)
-                else str(etree.tostring(element, encoding="unicode", with_tail=False))
-            )
-            self.check_tail(element)
-            message = f"未知元素 {_local(element)}，原样保留"
-            self.report(_local(element), "element.unknown", message, text[:200], "note", _line(element))
+        for position, node in self.foreign:
+            if not _is_element(node):
+                text = _as_text(node)
+                self.report(
+                    ROOT, "element.comment", "注释或处理指令，原样保留", text[:200], "note", _line(node)
+                )
+            else:
+                text = typed[position] if position < len(typed) else ""
+                text = text if _stands_alone(text) else _as_text(node)
+                message = f"未知元素 {_local(node)}，原样保留"
+                self.report(_local(node), "element.unknown", message, text[:200], "note", _line(node))
+            kept.append(text)
+            if node.getparent() is not None:
+                self.check_tail(node)
         self.form.unknown = tuple(kept)
 
 
 def _typed_children(xml: bytes) -> list[str]:
-    """The root's children as typed (原文): cut from the bytes by expat, since lxml keeps no positions."""
+    """The root's children as typed (原文): cut from the bytes by expat, since lxml keeps no positions.
+
+    Empty where expat, which knows only the names of XML 1.0's fourth edition, refuses what lxml took.
+    """
     parser = expat.ParserCreate("utf-8")
     depth, starts, ends = 0, list[int](), list[int]()
 
@@ -288,15 +372,20 @@ def _typed_children(xml: bytes) -> list[str]:
             starts.append(parser.CurrentByteIndex)
         depth += 1
 
-    def end(_name: str) -> None:
+    def end(name: str) -> None:
         nonlocal depth
         depth -= 1
         if depth == 1:
-            # At an end tag the index is that of `</`; an empty-element tag reports its own start.
-            ends.append(xml.index(b">", parser.CurrentByteIndex) + 1)
+            # At an end tag the index is that of `</`; behind an empty-element tag, it is that tag's end.
+            at = parser.CurrentByteIndex
+            closing = xml.startswith(f"</{name}".encode(), at)
+            ends.append(xml.index(b">", at) + 1 if closing else at)
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.Parse(xml, True)
+    try:
+        parser.Parse(xml, True)
+    except expat.ExpatError:
+        return []
     return [xml[first:last].decode("utf-8") for first, last in zip(starts, ends, strict=True)]
 
 
@@ -311,36 +400,40 @@ def _stands_alone(text: str) -> bool:
 def write_lrmx(form: AppointmentForm) -> bytes:
     """Write one `.lrmx` file (写出 lrmx): UTF-8 without mark, CRLF, two blanks of indent, the vendor's order.
 
-    All 34 elements are written, foreign ones between `ShenFenZheng` and `ZhaoPian`; `Version` falls back to
-    the vendor editor's.
+    All 34 elements are written, foreign ones and comments between `ShenFenZheng` and `ZhaoPian`; `Version` falls
+    back to the vendor editor's.
     """
-    lines = ['<?xml version="1.0" encoding="utf-8"?>', f"<{ROOT}>"]
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', f"<{ROOT}{form.attributes.get(ROOT, '')}>"]
     for spec in FIELDS:
         if spec.element == "ChengBaoDanWei":
             lines += _family_lines(form)
         elif spec.element == "Version":
             lines += [f"  {element}" for element in form.unknown]
             photo = binascii.b2a_base64(form.photo, newline=False).decode("ascii") if form.photo else ""
-            lines.append(f"  <{PHOTO_ELEMENT}>{photo}</{PHOTO_ELEMENT}>")
+            lines.append("  " + _element(PHOTO_ELEMENT, photo, form.attributes))
         value = getattr(form, spec.attribute) or (EDITOR_VERSION if spec.element == "Version" else "")
-        lines.append("  " + _element(spec.element, value))
+        lines.append("  " + _element(spec.element, value, form.attributes))
     return "\r\n".join([*lines, f"</{ROOT}>", ""]).encode("utf-8")
 
 
 def _family_lines(form: AppointmentForm) -> list[str]:
     members = [member for member in form.family if not member.blank]
-    if not members:
-        return [f"  <{FAMILY_ELEMENT}></{FAMILY_ELEMENT}>"]
-    lines = [f"  <{FAMILY_ELEMENT}>"]
+    if not members and not form.family_unknown:
+        return ["  " + _element(FAMILY_ELEMENT, "", form.attributes)]
+    lines = [f"  <{FAMILY_ELEMENT}{form.attributes.get(FAMILY_ELEMENT, '')}>"]
     for member in members:
-        lines.append(f"    <{MEMBER_ELEMENT}>")
+        attributes = dict(member.attributes)
+        lines.append(f"    <{MEMBER_ELEMENT}{attributes.get(MEMBER_ELEMENT, '')}>")
         lines += [
-            f"      {_element(spec.element, getattr(member, spec.attribute))}" for spec in FAMILY_FIELDS
+            f"      {_element(spec.element, getattr(member, spec.attribute), attributes)}"
+            for spec in FAMILY_FIELDS
         ]
+        lines += [f"      {element}" for element in member.foreign]
         lines.append(f"    </{MEMBER_ELEMENT}>")
+    lines += [f"    {element}" for element in form.family_unknown]
     return [*lines, f"  </{FAMILY_ELEMENT}>"]
 
 
-def _element(name: str, value: str) -> str:
-    text = legal(value) if value else ""
-    return f"<{name}>{escape(text, quote=False).replace(chr(10), chr(13) + chr(10))}</{name}>"
+def _element(name: str, value: str, attributes: Mapping[str, str]) -> str:
+    text = escape(legal(value), quote=False).replace("\n", "\r\n") if value else ""
+    return f"<{name}{attributes.get(name, '')}>{text}</{name}>"

@@ -139,25 +139,32 @@ _STUDY_WORDS = re.compile(
     "学习|读书|就读|进修|攻读|在读|学员|研究生|本科|大专|专科|中专|学士|硕士|博士|毕业|专业"
 )
 _POST_WORDS = re.compile("工作|任教|教师|讲师|教授|助教|博士后|辅导员|科研")
+# A title counts where a phrase ends with it: `研究生处处长` is a post, `县委书记研修班学习` is not.
+_TITLES = re.compile(
+    "(?:(?<!班)长|主任|书记|(?<!学生会)主席|委员|常委|经理|总监|科员|办事员|干事|干部|秘书|文书|调研员|巡视员|研究员|会计|出纳|职员|民警|法官|检察官|"
+    "工程师|经济师|会计师|医师|医生|技术员|助理|专员|战士)(?:候选人)?(?=兼|$|[\\s，,、；;。:：(（)）])"
+)
 _DEGREE_WORDS = re.compile("毕业|获|取得")
 
 
 def classify(text: str) -> Kind:
     """Study or post (学习或任职), by its words; a post wins in doubt.
 
-    >>> classify("某大学法律专业学习"), classify("某大学研究生工作部干事")
-    ('study', 'post')
+    >>> classify("某大学法律专业学习"), classify("某大学研究生工作部干事"), classify("教育厅研究生处处长")
+    ('study', 'post', 'post')
     """
-    return "study" if _STUDY_WORDS.search(text) and not _POST_WORDS.search(text) else "post"
+    held = _POST_WORDS.search(text) or _TITLES.search(text)
+    return "study" if _STUDY_WORDS.search(text) and not held else "post"
 
 
+# Lengths are bounded, so that a long text without a school costs no time by the square.
 _SCHOOL = re.compile(
-    r"\s*(?:就读于|毕业于|考入|进入|在|于|到|入)?\s*"
-    r"(?P<school>[^，。；、,;（(]+?(?:大学|学院|学校|党校|研究院|行政学院))\s*"
-    r"(?P<department>[^，。；、,;（(]*?(?:学院|系(?!统)|(?:研究)所))?\s*"
-    r"(?:(?P<major>[^，。；、,;（(]+?)专业)?"
+    r"\s{0,4}(?:就读于|毕业于|考入|进入|在|于|到|入)?\s{0,4}"
+    r"(?P<school>[^，。；、,;（(]{1,60}?(?:大学|学院|学校|党校|研究院|行政学院))\s{0,4}"
+    r"(?P<department>[^，。；、,;（(]{0,40}?(?:学院|系(?!统)|(?:研究)所))?\s{0,4}"
+    r"(?:(?P<major>[^，。；、,;（(]{1,40}?)专业)?"
 )
-_DEGREE = re.compile("(?:获得?|取得|授予)(?P<degree>[^，。；、,;（）()获]*?(?:学士|硕士|博士))")
+_DEGREE = re.compile("(?:获得?|取得|授予)(?P<degree>[^，。；、,;（）()获]{0,40}?(?:学士|硕士|博士))")
 
 
 def read_study(text: str) -> Study:
@@ -236,23 +243,32 @@ class _Remarks:
         self.issues.append(Issue(self.file, FIELD, code, message, raw, normalised, severity, self.line))
 
 
-@dataclass(slots=True)
 class _Block:
     """A line that opens something with the lines that continue it; `plain` is the matching copy of `text`."""
 
-    line: int
-    head: re.Match[str] | None
-    raw: list[str]
-    text: str
-    plain: str
-    after_blank: bool = False
+    def __init__(self, line: int, head: re.Match[str] | None, raw: str, text: str, plain: str) -> None:
+        self.line, self.head, self.raw, self.after_blank = line, head, [raw], False
+        self._text, self._plain = [text], [plain]
+
+    @property
+    def text(self) -> str:
+        """The text as typed, without its dates."""
+        self._text = ["".join(self._text)]
+        return self._text[0]
+
+    @property
+    def plain(self) -> str:
+        """The matching copy, as long as the text."""
+        self._plain = ["".join(self._plain)]
+        return self._plain[0]
 
     def join(self, raw: str, text: str, plain: str) -> None:
         """Continue the text (续行): Han meets Han without a blank, anything else with one."""
         self.raw.append(raw)
-        both_han = not self.text or (_HAN.match(self.text[-1]) and _HAN.match(text[0]))
-        gap = "" if both_han else " "
-        self.text, self.plain = self.text + gap + text, self.plain + gap + plain
+        last = self._text[-1][-1:]
+        gap = "" if not last or (_HAN.match(last) and _HAN.match(text[0])) else " "
+        self._text += [gap, text] if gap else [text]
+        self._plain += [gap, plain] if gap else [plain]
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,10 +402,13 @@ def _read_piece(text: str, plain: str, file: str, line: int) -> InnerEntry:
     )
 
 
-def _report_unclosed(bracket: _Bracket, typed: str, remarks: _Remarks) -> None:
+def _report_unclosed(bracket: _Bracket, text: str, begin: int, remarks: _Remarks) -> None:
+    if not bracket.unclosed:
+        return
+    typed = text[begin:]
     if bracket.unclosed == 1:
         remarks.add("resume.bracket_unclosed", "“（”缺少“）”，按到行末为止采用", typed)
-    elif bracket.unclosed:
+    else:
         remarks.add(
             "resume.bracket_unclosed", "括号层次不清，无法确定“其间”到何处，请补齐“）”", typed, None, "error"
         )
@@ -424,7 +443,7 @@ def _take_inner(block: _Block, file: str, remarks: _Remarks) -> tuple[str, tuple
         at = len(kept.rstrip())
         found, position = list[InnerEntry](), opening.end()
         for bracket in _brackets(block.plain, opening.end(), undated_pieces=True):
-            _report_unclosed(bracket, block.text[opening.start() :], remarks)
+            _report_unclosed(bracket, block.text, opening.start(), remarks)
             found += [replace(piece, at=at) for piece in _pieces(block, bracket, file)]
             position = bracket.end
         kept = kept.rstrip() if found else kept + block.text[opening.start() : position]
@@ -468,7 +487,7 @@ def _read_bracket_line(block: _Block, after: int, file: str) -> list[BracketLine
     raw = "\n".join(block.raw)
     found, position = list[InnerEntry](), 0
     for bracket in _brackets(block.plain, opening.end(), undated_pieces=False):
-        _report_unclosed(bracket, block.text, remarks)
+        _report_unclosed(bracket, block.text, 0, remarks)
         found += _pieces(block, bracket, file)
         position = bracket.end
     rest = block.text[position:].strip()
@@ -555,10 +574,10 @@ def _open_block(number: int, raw: str, text: str, plain: str) -> _Block | None:
         length = head.end()
         while length < len(plain) and plain[length] in " :":
             length += 1
-        return _Block(number, head, [raw], text[length:], plain[length:])
+        return _Block(number, head, raw, text[length:], plain[length:])
     bracket = _BRACKET_LINE.match(plain)
     if bracket and _has_month_or_range(_HEAD.match(plain, bracket.end())):
-        return _Block(number, None, [raw], text, plain)
+        return _Block(number, None, raw, text, plain)
     return None
 
 

@@ -7,6 +7,7 @@ import codecs
 import html
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 from ganbu.dates import PartialDate
 
@@ -39,22 +40,18 @@ def _strictly(content: bytes, encoding: str) -> str | None:
         return None
 
 
-def _declared(content: bytes) -> str | None:
+def declared_encoding(content: bytes) -> str | None:
+    """The encoding an XML declaration names (声明的编码), None for none or one that is not used here."""
     match = _DECLARATION.match(content[:300])
     return _DECLARABLE.get(match[1].decode("ascii").lower()) if match else None
-
-
-def _utf8(content: bytes) -> str | None:
-    """UTF-8, unless its only non-ASCII letters are not of this field: short GBK text can be valid UTF-8."""
-    text = _strictly(content, "utf-8")
-    return text if text is None or text.isascii() or _CJK.search(text) else None
 
 
 def decode(content: bytes) -> tuple[str, str, bool]:
     """The text of a file (文本解码): text, encoding, and whether every byte was legal in it.
 
-    Tried in turn: byte order mark, declared XML encoding, UTF-8 strict, GB18030. Never fails: where no
-    encoding fits, illegal bytes become U+FFFD and the third value is False.
+    Tried in turn: byte order mark, UTF-8 that holds Chinese (a declaration of GBK on such a file is a lie that
+    would turn it into `鏉庤姵`), declared XML encoding, UTF-8 strict, GB18030. Never fails: where no encoding
+    fits, illegal bytes become U+FFFD and the third value is False.
 
     >>> decode("男".encode("gb18030"))
     ('男', 'gb18030', True)
@@ -65,10 +62,14 @@ def decode(content: bytes) -> tuple[str, str, bool]:
     for start, encoding in _UNMARKED_UTF16:
         if content.startswith(start):
             return _leniently(content, encoding)
-    declared = _declared(content)
+    text = _strictly(content, "utf-8")
+    if text is not None and _CJK.search(text):
+        return text, "utf-8", True
+    declared = declared_encoding(content)
     if declared and (text := _strictly(content, declared)) is not None:
         return text, declared, True
-    if (text := _utf8(content)) is not None:
+    # Short GBK text can be valid UTF-8, but of letters that are not of this field.
+    if (text := _strictly(content, "utf-8")) is not None and text.isascii():
         return text, "utf-8", True
     return _leniently(content, _likelier(content))
 
@@ -91,10 +92,10 @@ def _likelier(content: bytes) -> str:
 
 
 _INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b"))
-_ENTITY = re.compile("&(?:1?amp|lt|gt|quot|apos);")
+# One match for all rounds of escaping (`&amp;amp;lt;`): undoing them one by one took time by the square.
+_ENTITY = re.compile("&(?:1?amp;)*(1?amp|lt|gt|quot|apos);")
 _TYPED_LINE_END = re.compile("&#(?:13|10|[xX]0*[dDaA]);")
 _LINE_END = re.compile("\r\n?")
-_WRAP = re.compile(r"[^\S\n]*\n\s*")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _UNUSUAL = re.compile("[&\r\n\ufeff\u200b\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -107,14 +108,12 @@ def legal(text: str) -> str:
 def unescape(text: str) -> str:
     """Undo double escaping (重复转义): only where one of the five entities stands in the text.
 
-    Each pass shortens the text, so it ends; `&1amp;` is one writer's spelling of `&amp;`.
+    However often it was escaped; `&1amp;` is one writer's spelling of `&amp;`.
 
     >>> unescape("研发&amp;lt;部&1amp;所"), unescape("A&B")
     ('研发<部&所', 'A&B')
     """
-    while _ENTITY.search(text):
-        text = _ENTITY.sub(lambda entity: html.unescape(entity[0].replace("&1", "&")), text)
-    return text
+    return _ENTITY.sub(lambda entity: html.unescape(f"&{entity[1].removeprefix('1')};"), text)
 
 
 def trim(raw: str, line_breaks: bool = False) -> str:
@@ -130,12 +129,13 @@ def trim(raw: str, line_breaks: bool = False) -> str:
         return raw.strip()
     text = unescape(legal(raw).translate(_INVISIBLE))
     text = _LINE_END.sub("\n", _TYPED_LINE_END.sub("\n", text)).strip()
-    return text if line_breaks or "\n" not in text else _WRAP.sub(_seam, text)
+    return text if line_breaks or "\n" not in text else _unwrapped(text)
 
 
-def _seam(wrap: re.Match[str]) -> str:
-    around = wrap.string[wrap.start() - 1] + wrap.string[wrap.end()]
-    return " " if around.isascii() else ""
+def _unwrapped(text: str) -> str:
+    lines = [line for line in map(str.strip, text.split("\n")) if line]
+    seams = (" " if (one[-1] + two[0]).isascii() else "" for one, two in pairwise(lines))
+    return "".join(part for line, seam in zip(lines, [*seams, ""], strict=True) for part in (line, seam))
 
 
 _PLAIN = {ord("０") + digit: str(digit) for digit in range(10)} | {ord(mark): "." for mark in "．。·•"}

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def _import(
     people: Mapping[str, str], prefer_new: bool,
 ) -> ImportReport:  # fmt: skip
     existing = open_records(into) if _has_records(into) else Records()
-    merge = Merge(existing, datetime.now(UTC).replace(tzinfo=None, microsecond=0), prefer_new)
+    merge = Merge(existing, datetime.now().replace(microsecond=0), prefer_new)
     report = ImportReport(batch=batch or "")
     known = People(dict(merge.table("person")))
     units = _Units(merge)

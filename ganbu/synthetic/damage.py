@@ -1,17 +1,21 @@
-"""Damage as real files have it (破损): lrmx files of made-up people, so that the importer has something to prove."""
+"""Damage as real files have it (破损): what people type wrongly into a form, and what happens to its file.
+
+Which file is damaged how depends on its place in the folder alone, so that the shares are exact: `SLIPS` and
+`MISHAPS` give the places among each hundred files. Besides, about half of the résumés are typed in a hurry.
+"""
 
 from __future__ import annotations
 
+import binascii
 import re
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from random import Random
-from typing import Any
 
-from ganbu.dates import PartialDate
-from ganbu.formats.interchange import rows_to_form
-from ganbu.formats.lrmx import write_lrmx
-from ganbu.synthetic.units import Row
+from ganbu.formats.form import AppointmentForm
+from ganbu.synthetic.identity import PORTRAIT, wrong_check
 
+LARGEST_PORTRAIT = 5 * 1024 * 1024  # what the editors of the form take
 _WIDE = str.maketrans("0123456789.-", "０１２３４５６７８９．－")
 
 
@@ -37,30 +41,111 @@ def _line(line: str, random: Random) -> str:
     return line
 
 
-def write_lrmx_folder(district: dict[str, list[Row]], folder: Path, count: int, seed: int = 1) -> int:
-    """Write lrmx files of the first `count` people, about half of them damaged; one in forty has a month 13."""
-    random = Random(seed)  # noqa: S311 - made-up people need no secrecy
-    folder.mkdir(parents=True, exist_ok=True)
-    units = {row["unit_id"]: row["name"] for row in district["unit"]}
-    people = district["person"][:count]
-    wanted = {row["person_id"] for row in people}
-    grouped: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for name in ("appointment", "education", "assessment", "award", "family"):
-        for row in district[name]:
-            if row["person"] in wanted:
-                dated = {
-                    k: PartialDate.parse(v) if k.endswith("_date") or (k == "date" and v) else v
-                    for k, v in row.items()
-                    if v is not None
-                }
-                grouped.setdefault(row["person"], {}).setdefault(name, []).append(dated)
-    for at, person in enumerate(people):
-        form = rows_to_form(
-            {k: v for k, v in person.items() if v is not None}, grouped.get(person["person_id"], {}), units
-        )
-        if random.random() < 0.5:
-            form.resume = damage_resume(form.resume, random)
-        if at % 40 == 39:
-            form.work_start = form.work_start[:4] + "13"
-        (folder / f"{at + 1:04}{form.name}.lrmx").write_bytes(write_lrmx(form))
-    return len(people)
+# -- slips: what is typed wrongly -----------------------------------------------------------------------------
+
+
+def _blanks_in_name(form: AppointmentForm) -> None:
+    blank = "　" if len(form.name) == 2 else " "
+    form.name = blank.join(form.name)
+
+
+def _month_thirteen(form: AppointmentForm) -> None:
+    form.work_start = form.work_start[:4] + "13"
+
+
+def _no_birth(form: AppointmentForm) -> None:
+    form.birth_date = ""
+
+
+def _birth_by_year(form: AppointmentForm) -> None:
+    form.birth_date = form.birth_date[:4]
+
+
+def _other_birth(form: AppointmentForm) -> None:
+    form.birth_date = _years_later(form.birth_date, 1)
+
+
+def _other_work_start(form: AppointmentForm) -> None:
+    form.work_start = _years_later(form.work_start, -1)
+
+
+def _other_party_date(form: AppointmentForm) -> None:
+    if form.party_joining[:4].isdigit():
+        form.party_joining = _years_later(form.party_joining, 1)
+
+
+def _years_later(digits: str, years: int) -> str:
+    return f"{int(digits[:4]) + years:04}{digits[4:]}" if digits[:4].isdigit() else digits
+
+
+def _wrong_id_number(form: AppointmentForm) -> None:
+    form.id_number = wrong_check(form.id_number) if form.id_number else ""
+
+
+def _relative_without_name(form: AppointmentForm) -> None:
+    form.family[-1:] = [replace(member, name="") for member in form.family[-1:]]
+
+
+def _oversized_portrait(form: AppointmentForm) -> None:
+    comment = b"\xff\xfe\xff\xff" + bytes(65533)
+    form.photo = PORTRAIT[:2] + comment * (LARGEST_PORTRAIT // 65533 + 1) + PORTRAIT[2:]
+
+
+def _zero_tailed_portrait(form: AppointmentForm) -> None:
+    form.photo = PORTRAIT.ljust(8192, b"\0")
+
+
+def _portrait_of_no_kind(form: AppointmentForm) -> None:
+    form.photo = b"GIF89a" + PORTRAIT[6:]
+
+
+# -- mishaps: what happens to the file ------------------------------------------------------------------------
+
+
+def _gbk_undeclared(content: bytes) -> bytes:
+    return content.decode("utf-8").encode("gb18030")
+
+
+def _gbk_declared(content: bytes) -> bytes:
+    return content.decode("utf-8").replace('encoding="utf-8"', 'encoding="gb2312"', 1).encode("gb18030")
+
+
+def _utf16(content: bytes) -> bytes:
+    return b"\xff\xfe" + content.decode("utf-8").encode("utf-16-le")
+
+
+def _cut_short(content: bytes) -> bytes:
+    return content[: len(content) * 2 // 3]
+
+
+def _portrait_garbled(content: bytes) -> bytes:
+    text = binascii.b2a_base64(PORTRAIT, newline=False)
+    return content.replace(text, text[:60] + b"?*" + text[63:], 1)
+
+
+def _slot_lost(content: bytes) -> bytes:
+    """One list of the family in an lrm loses its last slot, so that the lists no longer run side by side."""
+    return content.replace(b"@", b"", 1) if b"@@" not in content else content.replace(b"@@", b"@", 1)
+
+
+Slip = Callable[[AppointmentForm], None]
+Mishap = Callable[[bytes], bytes]
+# Every file whose place ends in 7 is an lrm; the places of all tables differ, so that a file has one fault at most.
+SLIPS: dict[int, Slip] = {
+    24: _blanks_in_name, 74: _blanks_in_name, 37: _blanks_in_name,
+    39: _month_thirteen, 79: _month_thirteen,
+    49: _no_birth, 59: _birth_by_year, 98: _birth_by_year,
+    12: _other_birth, 44: _other_work_start, 94: _other_party_date,
+    48: _wrong_id_number, 89: _wrong_id_number,
+    29: _relative_without_name, 69: _relative_without_name,
+    85: _oversized_portrait, 62: _zero_tailed_portrait, 64: _portrait_of_no_kind,
+}  # fmt: skip
+MISHAPS: dict[int, Mishap] = {
+    4: _gbk_undeclared, 54: _gbk_declared, 9: _utf16, 14: _portrait_garbled, 96: _cut_short, 67: _slot_lost,
+}  # fmt: skip
+SENT_TWICE = (34, 84)
+
+
+def is_lrm(place: int) -> bool:
+    """Whether the file in that place of the folder is an older lrm: one in ten."""
+    return place % 10 == 7

@@ -1,7 +1,9 @@
 """A made-up district (虚构县区): deterministic from a seed, any size, no real person.
 
-Dirt that real data has, in known shares: birth dates missing (1 %) or given only by year (1 %), appointments without
-kind (2 %) or team (3 %), education missing (1 %), a few rows dated after the as-of day.
+No fact is dated before the person started work or after the as-of day. Dirt that real data has, in known shares: birth
+dates missing (1 %) or given only by year (1 %), appointments without kind (2 %), team (3 %) or level (0.5 %), education
+missing (1 %), months between two posts that nobody explains (4 % of the people), and five awards typed ahead of their
+day (`award-f…`), which no result may count.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ def build_district(
         raise MisuseError("人数至少为 1")
     random = Random(seed)  # noqa: S311 - made-up people need no secrecy
     layout = lay_out(random, people)
-    base = {**layout.rows, **careers(random, layout, people, as_of)}
-    district = {**base, **events(random, base, as_of)}
+    rows, lives = careers(random, layout, people, as_of)
+    district = {**layout.rows, **rows, **events(random, layout.rows["unit"], lives, as_of)}
     _soil(random, district, as_of)
     return district
 
@@ -37,6 +39,8 @@ def build_district(
 def _soil(random: Random, district: dict[str, list[Row]], as_of: date) -> None:
     for person in district["person"]:
         luck = random.random()
+        if luck < 0.02 and not person["id_number"]:
+            continue  # everybody can still be told by number or by birth
         if luck < 0.01:
             person["birth_date"] = None
         elif luck < 0.02:
@@ -53,7 +57,7 @@ def _soil(random: Random, district: dict[str, list[Row]], as_of: date) -> None:
             appointment["level"] = None
     district["education"] = [row for row in district["education"] if random.random() > 0.01]
     future = (as_of + timedelta(days=45)).isoformat()
-    for person in district["person"][:: max(1, len(district["person"]) // 5)]:
+    for person in district["person"][:: max(1, len(district["person"]) // 5)][:5]:
         district["award"].append(
             {
                 "award_id": f"award-f{person['person_id']}",

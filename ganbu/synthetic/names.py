@@ -31,9 +31,14 @@ TOWNS = [
 ]
 
 
-def person_name(random: Random, sex: str) -> str:
-    """A made-up name for a person of that sex."""
+def person_name(random: Random, sex: str, surname: str = "") -> str:
+    """A made-up name for a person of that sex, with a surname of its own or the family's."""
     given = MALE if sex == "男" else FEMALE
     first = random.choice(given)
     second = random.choice(given) if random.random() < 0.75 else ""
-    return random.choice(SURNAMES) + first + (second if second != first else "")
+    return (surname or random.choice(SURNAMES)) + first + (second if second != first else "")
+
+
+def child_surname(random: Random, father: str, mother: str) -> str:
+    """The surname of a child of two people of these names: mostly the father's."""
+    return father[0] if random.random() < 0.97 else mother[0]

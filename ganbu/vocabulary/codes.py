@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import chain
 
 import yaml
 
@@ -16,7 +17,9 @@ from ganbu.errors import PackError
 class CodeTable:
     """A code table: `values` code to name, `aliases` other words to name, `order` names from low to high.
 
-    Records keep the name, not the code. A table that is not closed takes words of the locality too.
+    Records keep the name, not the code; a word without a national code is its own key. `ranks` groups the order by
+    equal rank; within a group the plain word stands before its varieties, so that `>=` and `<` against it hold for
+    them too where only `order` is looked at. A table that is not closed takes words of the locality too.
     """
 
     name: str
@@ -28,6 +31,7 @@ class CodeTable:
     parents: Mapping[str, str]
     old: Mapping[str, str]
     closed: bool
+    ranks: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def _by_text(self) -> dict[str, str]:
@@ -50,12 +54,13 @@ class CodeTable:
         return tuple(dict.fromkeys(self.values.values()))
 
     def code_of(self, name: str) -> str | None:
-        """The code of a name."""
-        return next((code for code, known in self.values.items() if known == name), None)
+        """The national code of a name, None where it has none."""
+        return next((code for code, known in self.values.items() if known == name != code), None)
 
     def rank_of(self, name: str) -> int | None:
-        """The position of a name from low to high, where the table has an order."""
-        return self.order.index(name) if name in self.order else None
+        """The rank of a name from low to high, equal names alike; None where the table has no order for it."""
+        ranks = self.ranks or tuple((word,) for word in self.order)
+        return next((rank for rank, words in enumerate(ranks) if name in words), None)
 
     def under(self, name: str) -> frozenset[str]:
         """The name and everything below it."""
@@ -76,13 +81,17 @@ def load_codes() -> Mapping[str, CodeTable]:
         values = spec["values"]
         if isinstance(values, list):
             values = {word: word for word in values}
+        ranks = tuple((rank,) if isinstance(rank, str) else tuple(rank) for rank in spec.get("order", ()))
         table = CodeTable(
-            name, spec["label"], spec.get("standard", ""), values, spec.get("aliases", {}), tuple(spec.get("order", ())),
-            spec.get("parents", {}), spec.get("old", {}), spec.get("closed", "true") == "true",
+            name, spec["label"], spec.get("standard", ""), values, spec.get("aliases", {}), tuple(chain.from_iterable(ranks)),
+            spec.get("parents", {}), spec.get("old", {}), spec.get("closed", "true") == "true", ranks,
         )  # fmt: skip
         names = set(table.names())
         for word in (*table.aliases.values(), *table.order, *table.parents, *table.parents.values()):
             if word not in names:
                 raise PackError(f"代码表 {name}：“{word}”不在表中")
+        for old, new in table.old.items():
+            if new not in values or old in values:
+                raise PackError(f"代码表 {name}：旧代码 {old} 应换成表中的代码，“{new}”不是，或 {old} 仍在用")
         tables[name] = table
     return tables

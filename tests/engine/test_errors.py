@@ -179,7 +179,7 @@ def test_a_child_tightens_adds_and_replaces_where_allowed(tmp_path):
     )
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "pack.yaml").write_text(
-        "pack: 子\nextends: ../p\n---\npolicy: 甲\nextends: 甲\nwhere: 性别 = '男'\nparameters: {年限: 8}\nlevels:\n  黄: 年龄 >= 5\n",
+        "pack: 子\nextends: ../p\n---\npolicy: 甲\nextends: 甲\nwhere: 性别 = '男'\nparameters: {年限: 8}\nlevels:\n  黄: {when: 年龄 >= 5, below: 红}\n  黑: 年龄 >= 100\n",
         "utf-8",
     )
     made = load_pack(tmp_path / "c")

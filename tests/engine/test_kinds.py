@@ -101,8 +101,9 @@ def test_small_groups_last_places_grants_and_the_track_outside_the_quota(judge):
     rows["奖励"] = [{"人员": "p3", "名称": "二等功", "批准日期": "2025-01-01"}]
     granted = "automatic: {优秀: {when: \"any(奖励, 名称 = '二等功')\", counts: COUNTS}}\nshares: {优秀: 50%, 其余: rest}\n"
     assert outcomes(judge(RANK + granted.replace("COUNTS", "是"), rows)) == ["优秀", "其余", "其余", "优秀"]
-    assert outcomes(judge(RANK + granted.replace("COUNTS", "否"), rows)) == ["优秀", "其余", "其余", "优秀"]
-    assert judge(RANK + granted.replace("COUNTS", "否"), rows)["p0"]["组内人数"] == 3
+    # A grant that takes no seat leaves both seats of four to the others, and the base as it is.
+    assert outcomes(judge(RANK + granted.replace("COUNTS", "否"), rows)) == ["优秀", "优秀", "其余", "优秀"]
+    assert judge(RANK + granted.replace("COUNTS", "否"), rows)["p0"]["组内人数"] == 4
     aside = RANK + "off_quota: \"any(奖励, 名称 = '二等功')\"\nshares: {优秀: 50%, 其余: rest}\n"
     assert outcomes(judge(aside, rows)) == ["优秀", "其余", "其余", "单列"]
 

@@ -125,7 +125,7 @@ def test_a_name_no_file_can_have_spoils_only_its_own_entry(tmp_path, name):
     patched(path, (b"abc", name))
     found = read(path)
     assert found.pop("乙.lrmx") == (FORM, [])
-    assert [value for value in found.values()] == [(None, ["file.unreadable"])]
+    assert list(found.values()) == [(None, ["file.unreadable"])]
     assert "a.zip" in messages(path)[0]
 
 
@@ -168,7 +168,12 @@ def test_an_unknown_compression_spoils_only_its_own_entry(tmp_path):
 
 def test_random_damage_never_does_anything_else_than_format_error(tmp_path):
     """Whatever happened on the way, every damaged archive gives forms, remarks, or one FormatError."""
-    entries = [("甲.lrmx", LRMX), ("b/乙.lrm", write_lrm(FORM)[0]), ("b/乙.pic", JPEG), ("说明.txt", b"x" * 99)]
+    entries = [
+        ("甲.lrmx", LRMX),
+        ("b/乙.lrm", write_lrm(FORM)[0]),
+        ("b/乙.pic", JPEG),
+        ("说明.txt", b"x" * 99),
+    ]
     methods = (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
     whole = [zipped(tmp_path / f"{method}.zip", entries, method).read_bytes() for method in methods]
     chance, path = random.Random(20260630), tmp_path / "a.zip"

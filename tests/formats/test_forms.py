@@ -103,7 +103,8 @@ def test_09_a_photo_with_a_tail_of_zeros():
 
 def test_10_twice_escaped_ampersands():
     found = read_lrmx(
-        xml("<XingMing>李芳</XingMing><RenMianLiYou>甲&amp;lt;乙&amp;amp;丙&1amp;丁</RenMianLiYou>").encode(), "a.lrmx"
+        xml("<XingMing>李芳</XingMing><RenMianLiYou>甲&amp;lt;乙&amp;amp;丙&1amp;丁</RenMianLiYou>").encode(),
+        "a.lrmx",
     )
     assert found.reasons == "甲<乙&丙&丁" and "text.repaired" in [issue.code for issue in found.issues]
 

@@ -11,7 +11,10 @@ from ganbu.formats.lrmx import read_lrmx, write_lrmx
 from ganbu.formats.text import decode
 
 FORM = AppointmentForm(
-    name="李芳", sex="女", birth_date="198003", family=[FamilyMember("丈夫", "王强", "197901", "群众", "某公司")]
+    name="李芳",
+    sex="女",
+    birth_date="198003",
+    family=[FamilyMember("丈夫", "王强", "197901", "群众", "某公司")],
 )
 BASE = write_lrmx(FORM).decode()
 
@@ -47,7 +50,9 @@ def changed(*changes):
 def test_what_the_form_has_no_field_for_is_written_back(old, new, kept):
     found = read_lrmx(changed((old, new)), "a.lrmx")
     written = write_lrmx(found)
-    assert kept in written and [issue.severity for issue in found.issues] == ["note"] * len(found.issues) != []
+    assert (
+        kept in written and [issue.severity for issue in found.issues] == ["note"] * len(found.issues) != []
+    )
     again = read_lrmx(written, "a.lrmx")
     assert again == found and write_lrmx(again) == written
 
@@ -60,7 +65,9 @@ def test_padding_rows_stay_out_but_a_row_with_only_a_foreign_value_stays_in():
 
 def test_a_comment_inside_a_value_is_reported_and_the_value_is_whole():
     found = read_lrmx(changed(("李芳", "李<!--x-->芳")), "a.lrmx")
-    assert found.name == "李芳" and [(i.code, i.raw) for i in found.issues] == [("element.nested", "<!--x-->")]
+    assert found.name == "李芳" and [(i.code, i.raw) for i in found.issues] == [
+        ("element.nested", "<!--x-->")
+    ]
 
 
 def test_an_attribute_that_differs_the_second_time_is_reported():

@@ -76,7 +76,9 @@ def test_13_a_damaged_line_means_the_same_as_the_whole_one(line):
 
 
 def test_13_nested_brackets_belong_to_the_piece_they_stand_in():
-    (entry,) = parse_resume("2002.07--2008.03  科员（其间：2004.09--2007.06在某大学（党校）学习（在职(业余)）；2006.03--2006.12挂职）").entries
+    (entry,) = parse_resume(
+        "2002.07--2008.03  科员（其间：2004.09--2007.06在某大学（党校）学习（在职(业余)）；2006.03--2006.12挂职）"
+    ).entries
     assert [piece.text for piece in entry.inner] == ["在某大学（党校）学习（在职(业余)）", "挂职"]
     assert entry.text == "科员" and entry.issues == ()
 

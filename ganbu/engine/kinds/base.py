@@ -42,6 +42,10 @@ from ganbu.vocabulary import Register
 
 UNDECIDED, OUTSIDE = "不能判定", "不适用"
 CLAUSE = ("when", "source", "say", "strictness", "unless", "about", "replace", "note")
+WINDOWS = {
+    "place": "名次", "ties": "同分人数", "seated": "有数值的人数", "unseated": "数值未知的人数", "size": "组内个数",
+    "total": "组内合计", "known": "组内已知个数", "lowest": "组内最低", "highest": "组内最高", "sum_known": "组内已知合计", "squares": "平方和",
+}  # fmt: skip
 OWN = (
     "·"  # begins the name of a fact the engine makes for itself, so that none of the author's can be the same
 )
@@ -314,7 +318,8 @@ class Context:
     ) -> Node:
         """A hidden fact over all subjects."""
         node = Window(fn, value, among, groups, order, kind, tuple(sorted(options.items())))
-        return Fact(Row(self.register.name), self.program.hide(self.register.name, node, fn), kind)
+        hidden = self.program.hide(self.register.name, node, WINDOWS.get(fn, fn))
+        return Fact(Row(self.register.name), hidden, kind)
 
 
 def _no_shadow(policy: Policy, items: Mapping, register: Register, program: Program) -> None:
