@@ -175,6 +175,7 @@ def packs_coverage(
     fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
 ) -> None:
     """统计机制覆盖：被规则引用、并由通过的情景验证过的机制，按能力字母列出。"""
+    _one_of(fmt, "table", "json")
     from ganbu.engine.coverage import coverage
     from ganbu.engine.scenario import run_scenarios
 
@@ -261,7 +262,7 @@ def evaluate(
             groups.append((load_pack(item), None))
         else:
             groups.append((_find(item, pack), [item]))
-    found: dict[str, Any] = {}
+    found: dict[str, tuple[str, Any]] = {}
     store: Store | None = None
     for holder, names in groups:
         chosen = (
@@ -277,30 +278,47 @@ def evaluate(
         }
         result = run(holder, store, day, names, known_at, parameters, engine=engine)
         for name in result.names:
-            found[name] = result
+            found[name if name not in found else f"{holder.title} {name}"] = (name, result)
         for skipped in result.skipped if fmt == "table" else []:
             err.print(f"[dim]未运行 {skipped.policy}：{skipped.reason}[/]", highlight=False, soft_wrap=True)
+    known = {
+        key for holder, _ in groups for p in holder.reach.values() for key in p.body.get("parameters") or {}
+    }
+    _known_settings(values, known)
     _emit(found, fmt, path)
 
 
-def _emit(found: dict[str, Any], fmt: str, path: Path | None) -> None:
+def _known_settings(values: dict[str, Any], known: set[str]) -> None:
+    from ganbu.errors import nearest
+
+    for key in values:
+        if key not in known:
+            raise MisuseError(f"--set {key}=…：没有这个参数。{nearest(key, known)}")
+
+
+def _one_of(fmt: str, *allowed: str) -> None:
+    if fmt not in allowed:
+        raise MisuseError(f"--format 只能是 {'、'.join(allowed)}")
+
+
+def _emit(found: dict[str, tuple[str, Any]], fmt: str, path: Path | None) -> None:
     from ganbu.engine.explain import plain
 
     if fmt == "json":
         _json(
             {
-                name: [{k: plain(v) for k, v in row.items()} for row in run.rows(name)]
-                for name, run in found.items()
+                shown: [{k: plain(v) for k, v in row.items()} for row in run.rows(name)]
+                for shown, (name, run) in found.items()
             },
             path,
         )
         return
-    for name, run in found.items():
+    for shown, (name, run) in found.items():
         if fmt == "table":
             _show(name, run)
             continue
         table = run.table(name)
-        target = path if path is not None and len(found) == 1 else (path or Path()) / f"{name}.{fmt}"
+        target = path if path is not None and len(found) == 1 else (path or Path()) / f"{shown}.{fmt}"
         if path is None and fmt == "parquet":
             raise MisuseError("--format parquet 要写 --out")
         if fmt == "parquet":
@@ -309,6 +327,8 @@ def _emit(found: dict[str, Any], fmt: str, path: Path | None) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(table, target)
         else:
+            if path is not None:
+                target.parent.mkdir(parents=True, exist_ok=True)
             stream = sys.stdout if path is None else target.open("w", encoding="utf-8-sig", newline="")
             writer = csv.writer(stream)
             writer.writerow(["规则", *table.column_names])
@@ -373,6 +393,7 @@ def explain(
     settings: Settings = None,
 ) -> None:
     """解释一个结果：每一条款、所见事实、背后的记录、参数及其依据。"""
+    _one_of(fmt, "text", "json")
     from ganbu.engine.explain import explain as tell
     from ganbu.records.folder import open_records
 
@@ -405,6 +426,7 @@ def simulate(
     settings: Settings = None,
 ) -> None:
     """试算：同一批人，两个版本的规则，谁变了、怎么变、合计多少。`--set` 改的是对照版本的参数。"""
+    _one_of(fmt, "table", "json")
     from ganbu.engine.explain import plain, shown
     from ganbu.engine.policy import load_pack
     from ganbu.engine.simulate import simulate as compare
@@ -480,6 +502,7 @@ def vocabulary(
     register: Annotated[str, typer.Option("--register", help="只看一张登记表")] = "",
 ) -> None:
     """列出登记表、字段、类型、国家代码、密级和共用事实。"""
+    _one_of(fmt, "table", "json", "markdown")
     from ganbu.errors import RecordsError, nearest
     from ganbu.vocabulary import load_vocabulary
     from ganbu.vocabulary.document import document

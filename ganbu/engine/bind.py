@@ -272,15 +272,15 @@ class _Binder:
                 output = self.output(base.value, name, scope, syntax)
                 if output is not None:
                     return output
+        reached = self.finding_of(base, name, scope)
+        if reached is not None:
+            return reached
         node = self.node(base, scope)
         row = self.row_of(node, base)
         found = self.of_row(row, name)
         if found is None:
             register = self.program.vocabulary.registers[row.register]
             known = [f.label for f in register.fields.values()] + [*self.program.shared.get(row.register, {})]
-            output = self.output_at(name, row)
-            if output is not None:
-                return output
             raise self.fail(
                 syntax, f"“{register.label}”没有“{name}”", nearest(name, known) or "、".join(known[:12])
             )
@@ -297,8 +297,31 @@ class _Binder:
             "只有引用字段和 first/last/top 可以",
         )
 
-    def output_at(self, name: str, row: Row) -> Node | None:
-        return None
+    def finding_of(self, base: Syntax, column: str, scope: Scope) -> Node | None:
+        """`机构.规则名.列名`: the result of a rule about what a reference leads to."""
+        if base.kind != "dot" or self.program.vocabulary.find(base.value) is not None:
+            return None
+        owner = base.parts[0]
+        if owner.kind == "name" and self.lookup(owner.value, scope) is None:
+            return None
+        node = self.node(owner, scope)
+        if node.type.kind not in ("row", "ref"):
+            return None
+        row = self.row_of(node, owner)
+        if self.of_row(row, base.value) is not None:
+            return None
+        try:
+            found = self.program.outputs(base.value, column)
+        except KeyError as error:
+            raise self.fail(
+                base, f"规则“{base.value}”没有列“{column}”", nearest(column, error.args[0])
+            ) from error
+        if found is None:
+            return None
+        if found[0] != row.register:
+            label = self.program.vocabulary.registers[found[0]].label
+            raise self.fail(base, f"规则“{base.value}”评判的是“{label}”")
+        return Fact(row, f"{base.value}.{column}", found[1])
 
     def output(self, policy: str, column: str, scope: Scope, syntax: Syntax) -> Node | None:
         """The result column of another policy, for the row in hand, the one outside, or one they refer to."""
@@ -494,8 +517,8 @@ class _Binder:
 
     def _negative(self, syntax: Syntax, scope: Scope) -> Node:
         inner = self.num(syntax.parts[0], scope)
-        if isinstance(inner, Const):
-            return number(-Fraction(inner.value))  # type: ignore[arg-type]
+        if isinstance(inner, Const) and isinstance(inner.value, Fraction):
+            return number(-inner.value)
         return Op("sub", (number(0), inner), NUM)
 
     def _lookup(self, syntax: Syntax, scope: Scope) -> Node:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from ganbu.errors import RecordsError
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_BLOCK = 16 * 1024 * 1024  # the longest row the csv reader takes
+_BLOCK = 16 * 1024 * 1024  # the longest row read
+csv.field_size_limit(_BLOCK)  # a résumé or a log can be longer than Python's own limit of 128 KB
 
 
 @dataclass(frozen=True)
@@ -94,30 +96,34 @@ def _read_csv(path: Path, text: str) -> tuple[pa.Table, Origin]:
     # Excel's “Unicode 文本” parts by tabs.
     first = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = "\t" if "\t" in first and "," not in first else ","
-    try:
-        line, header = next(_rows(text, delimiter))
-    except (StopIteration, csv.Error):
-        raise RecordsError(f"{path}：没有表头，第一行应是各列的名称") from None
+    line, header, body = _header(path, text, delimiter)
     names = [name.strip() for name in header]
     if doubled := sorted({name for name in names if name and names.count(name) > 1}):
         raise RecordsError(f"{path}：第 {line} 行：表头中“{'、'.join(doubled)}”重复，请只留一列")
     # Columns without a name are read under their position, and dropped when they are empty.
     keys = [name or f"\0{at}" for at, name in enumerate(names)]
-    body_at = next((start for start, _ in _rows(text, delimiter) if start > line), None)
     if text.count('"') % 2:
         _refuse_open_quote(path, text, delimiter)
-    if body_at is None:
-        table = pa.table({key: pa.array([], pa.string()) for key in keys})
-    else:
-        table = _parsed(path, text, delimiter, keys, body_at)
+    table = _parsed(path, text, delimiter, keys, body)
     return _named(path, table, names), Origin(str(path), lambda index: _line_of(text, delimiter, index))
 
 
-def _parsed(path: Path, text: str, delimiter: str, keys: list[str], body_at: int) -> pa.Table:
+def _header(path: Path, text: str, delimiter: str) -> tuple[int, list[str], int]:
+    """The line of the header, its cells, and how many lines end with it."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    line = 1
+    for row in reader:
+        if any(row):
+            return line, row, reader.line_num
+        line = reader.line_num + 1
+    raise RecordsError(f"{path}：没有表头，第一行应是各列的名称")
+
+
+def _parsed(path: Path, text: str, delimiter: str, keys: list[str], header: int) -> pa.Table:
     try:
         table = pa_csv.read_csv(
             pa.BufferReader(text.encode("utf-8")),
-            pa_csv.ReadOptions(column_names=keys, skip_rows=body_at - 1, block_size=_BLOCK),
+            pa_csv.ReadOptions(column_names=keys, skip_rows=header, block_size=_BLOCK),
             pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(keys, pa.string()),
@@ -127,7 +133,10 @@ def _parsed(path: Path, text: str, delimiter: str, keys: list[str], body_at: int
             ),
         )
     except pa.ArrowException as error:
-        for line, row in _rows(text, delimiter):
+        rows = list(_rows(text, delimiter))
+        if len(rows) == 1:
+            return pa.table({key: pa.array([], pa.string()) for key in keys})
+        for line, row in rows:
             if len(row) != len(keys):
                 message = f"有 {len(row)} 格，表头有 {len(keys)} 格；格内有逗号时，整格应加英文双引号"
                 raise RecordsError(f"{path}：第 {line} 行{message}") from error
@@ -161,13 +170,8 @@ def _refuse_open_quote(path: Path, text: str, delimiter: str) -> None:
 
 def _line_of(text: str, delimiter: str, index: int) -> int:
     """The line of a row, found again only when there is something to say about it."""
-    try:
-        for at, (line, _) in enumerate(_rows(text, delimiter), -1):
-            if at == index:
-                return line
-    except csv.Error:
-        pass
-    return index + 2
+    lines = (line for at, (line, _) in enumerate(_rows(text, delimiter), -1) if at == index)
+    return next(lines, index + 2)
 
 
 # -- jsonl -----------------------------------------------------------------------------------------------------
@@ -252,6 +256,7 @@ _TYPED = re.compile(r"(\d{4})(?:年|[-./年](\d{1,2})(?:月|[-./月](\d{1,2})日
 _GLUED = re.compile(r"(\d{4})(\d\d)(\d\d)?", re.A)
 
 
+@lru_cache(maxsize=65536)  # a column repeats the same few thousand days
 def read_day(text: str) -> PartialDate:
     """A date as people type it (日期): `1980-01-05`, `1980/1/5`, `1980.1.5`, `19800105`, `198001`, `1980年1月`, `1980`.
 

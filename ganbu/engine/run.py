@@ -121,6 +121,16 @@ class Run:
                 columns[label] = pa.array(["；".join(items) for items in words], pa.string())
         return pa.table(columns)
 
+    def df(self, policy: str) -> Any:
+        """The findings as a pandas data frame; pandas must be installed."""
+        return self.table(policy).to_pandas()
+
+    def pl(self, policy: str) -> Any:
+        """The findings as a Polars data frame; Polars must be installed."""
+        import polars  # type: ignore[import-not-found,unused-ignore]
+
+        return polars.from_arrow(self.table(policy))
+
     def counts(self, policy: str) -> dict[str, int]:
         """How many subjects have each outcome, most frequent first."""
         judged = self.evaluator.judge(policy)

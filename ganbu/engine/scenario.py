@@ -34,7 +34,7 @@ KEYS = (
 )
 MECHANISM = re.compile(r"^\d{3}-\d+[a-z]?$")
 REASONS = ("依据", "缺少", "不能排除")
-ABSENT = "不适用"
+ABSENT, REPEAT = "不适用", "重复"
 
 
 @dataclass
@@ -142,7 +142,9 @@ def given(pack: Pack, body: Mapping) -> Records:
         if register is None:
             known = [text for r in vocabulary.registers.values() for text in (r.label, r.name)]
             raise PackError(f"given：没有登记表“{label}”", body["given"].at(label), nearest(label, known))
-        rows[register.name] = [_row(register, item) for item in _rows(register, value)]
+        rows[register.name] = [
+            row for item in _rows(register, value) for row in _repeated(register, _row(register, item))
+        ]
     people = rows.setdefault("person", [{}])
     if not people:
         people.append({})
@@ -180,6 +182,17 @@ def _rows(register: Register, value: Any) -> list[Any]:
     return [value]
 
 
+def _repeated(register: Register, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """`重复: 29` stands for as many rows that differ only in their number."""
+    times = row.pop(REPEAT, None)
+    if times is None:
+        return [row]
+    if not isinstance(times, int) or not 1 <= times <= 5000:
+        raise PackError(f"“{register.label}”的 {REPEAT}: 应是 1 到 5000 的整数")
+    stem = str(row.get(register.id_field) or f"{register.name}-r")
+    return [{**row, register.id_field: f"{stem}{at}"} for at in range(1, times + 1)]
+
+
 def _row(register: Register, item: Any) -> dict[str, Any]:
     if isinstance(item, str):
         item = {register.name_field or register.id_field: item}
@@ -192,7 +205,7 @@ def _row(register: Register, item: Any) -> dict[str, Any]:
             spec = register.fields[register.id_field]
         if spec is None and key == "人员" and "person" in register.fields:
             spec = register.fields["person"]
-        if spec is None and key not in ("recorded_at", "superseded_at", "source", "evidence"):
+        if spec is None and key not in ("recorded_at", "superseded_at", "source", "evidence", REPEAT):
             labels = [f.label for f in register.fields.values()]
             place = item.at(key) if isinstance(item, Mapping) else None
             raise PackError(
@@ -291,7 +304,8 @@ def _compare_many(expected: Mapping, by_key: dict[str, dict[str, Any]]) -> list[
         row = by_key.get(str(key))
         if row is None:
             if wanted != ABSENT:
-                failures.append(f"{key}：没有结果（不适用），应为 {_shown(wanted)}")
+                known = nearest(str(key), by_key) or f"有结果的：{'、'.join(list(by_key)[:8])}"
+                failures.append(f"{key}：没有结果（不适用），应为 {_shown(wanted)}。{known}")
             continue
         failures += [f"{key}：{text}" for text in _compare_row(wanted, row)]
     return failures

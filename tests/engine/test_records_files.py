@@ -90,6 +90,13 @@ def test_a_table_with_only_a_header_is_empty(tmp_path):
     assert opened(tmp_path, person__csv="人员编号,姓名\n").rows("person") == []
 
 
+def test_a_very_long_text_is_read_and_lines_behind_it_are_right(tmp_path):
+    long = "某" * 300_000
+    text = f'人员编号,简历\nG1,"{long}\n{long}"\n'
+    assert len(opened(tmp_path, person__csv=text).rows("person")[0]["resume"]) == 600_001
+    assert "第 2 行和第 4 行" in refused(tmp_path, person__csv=text + "G1,x\n")
+
+
 # -- messages --------------------------------------------------------------------------------------------------
 
 

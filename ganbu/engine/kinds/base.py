@@ -286,6 +286,15 @@ class Context:
     def duration(self, value: Any, what: str) -> tuple[int, str]:
         """A span such as `12 个月`: amount and unit (months, days or workdays)."""
         node = bind(value, self.scope) if isinstance(value, str) else None
+        if (
+            isinstance(node, Const)
+            and node.label
+            and node.type.kind == "text"
+            and isinstance(node.value, str)
+        ):
+            node = bind(Text(node.value, place_of(value, self.policy.place) or self.policy.place), self.scope)
+        if self.checking and isinstance(node, Const) and node.value is None:
+            return 1, "days"  # still REQUIRED: any span will do for the check
         if not isinstance(node, Const) or node.type.kind != "span" or Fraction(node.value).denominator != 1:  # type: ignore[arg-type]
             raise PackError(f"{what}应是时段，如 12 个月、5 工作日", place_of(value, self.policy.place))
         amount = int(Fraction(node.value))  # type: ignore[arg-type]

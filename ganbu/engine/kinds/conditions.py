@@ -358,9 +358,11 @@ def _overall(ctx: Context, lowered: Lowered) -> None:
             spec, ("of", "at_least", "at_most", "more_than", "source", "say", "replace"), f"overall“{name}”"
         )
         member = ctx.fact(f"全体:{name}", ctx.condition(spec.get("of")))
-        one = choose((missing(member), Const(None, NUM)), (member, number(1)), default=number(0))
+        one = choose((holds(member), number(1)), default=number(0))
+        maybe = choose((missing(both(ctx.where, member)), number(1)), default=number(0))
         among = None if ctx.where == TRUE else ctx.where
         have = ctx.window("total", ctx.fact(f"全体数:{name}", one), among, groups)
+        open_ = ctx.window("total", ctx.fact(f"全体未定:{name}", maybe), None, groups)
         size = ctx.window("size", None, among, groups)
         sign, key = next(
             (sign, key)
@@ -368,8 +370,20 @@ def _overall(ctx: Context, lowered: Lowered) -> None:
             if spec.get(key) is not None
         )
         bound = ctx.constant(spec[key], f"overall“{name}”的 {key}")
-        share = Op("div", (have, size), NUM)
-        met = Op("compare", (share, number(bound)), BOOL, (sign,))
+        settled = Op("compare", (open_, number(0)), BOOL, ("=",))
+        share = choose((settled, Op("div", (have, size), NUM)), default=Const(None, NUM))
+        goal = Op("mul", (size, number(bound)), NUM)
+        least, most = (Op("compare", (n, goal), BOOL, (sign,)) for n in (have, Op("add", (have, open_), NUM)))
+        # Those not known either way matter only where the share hangs on them.
+        met = ctx.fact(
+            f"全体达标:{name}",
+            choose(
+                (Op("compare", (size, number(0)), BOOL, ("=",)), Const(None, BOOL)),
+                (both(least, most), Const(True, BOOL)),
+                (both(negate(least), negate(most)), Const(False, BOOL)),
+                default=Const(None, BOOL),
+            ),
+        )
         wanted = Op("mul", (size, number(bound)), NUM)
         need = Op("round", (wanted,), NUM, (0, "floor" if key != "at_least" else "ceil"))
         if key == "more_than":
@@ -379,7 +393,8 @@ def _overall(ctx: Context, lowered: Lowered) -> None:
         )
         lowered.extras[f"{name}·比例"] = share
         if key != "at_most":
-            lowered.extras[f"{name}·还差"] = Op("greatest", (Op("sub", (need, have), NUM), number(0)), NUM)
+            lack = Op("greatest", (Op("sub", (need, have), NUM), number(0)), NUM)
+            lowered.extras[f"{name}·还差"] = choose((settled, lack), default=Const(None, NUM))
         lowered.clauses.append(
             Clause(
                 name,

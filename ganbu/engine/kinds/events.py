@@ -44,7 +44,8 @@ from ganbu.engine.tree import (
 from ganbu.errors import PackError, nearest
 from ganbu.vocabulary import Register
 
-MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+MONTHS = {"month": 1, "two_months": 2, "quarter": 3, "half_year": 6, "year": 12}
+EVERY = ("day", "week", "half_month", *MONTHS)
 DONE, PENDING, OVERDUE, LATE = "已履行", "未到期", "逾期", "逾期补办"
 
 
@@ -92,8 +93,32 @@ def _call(ctx: Context, spec: Mapping, fn: str, extra: list[str], window: str = 
     return bind(Text(f"{fn}({', '.join(parts)})", spec.at("in")), ctx.scope)
 
 
-def _periods(today: date, months: int, count: int) -> list[tuple[str, date, date]]:
-    """The last `count` periods up to the current one: label, first and last day."""
+def _periods(today: date, every: str, count: int) -> list[tuple[str, date, date]]:
+    """The last `count` periods up to the current one: label, first and last day. Weeks begin on Monday."""
+    if every in MONTHS:
+        return _of_months(today, MONTHS[every], count)
+    found: list[tuple[str, date, date]] = []
+    end = today
+    while len(found) < count:
+        if every == "day":
+            start, end = end, end
+            label = start.isoformat()
+        elif every == "week":
+            start = end - timedelta(days=end.weekday())
+            end = start + timedelta(days=6)
+            year, week, _ = start.isocalendar()
+            label = f"{year}-W{week:02}"
+        else:
+            late = end.day > 15
+            start = end.replace(day=16 if late else 1)
+            end = add_months(start.replace(day=1), 1) - timedelta(days=1) if late else start.replace(day=15)
+            label = f"{start.year}-{start.month:02}{'下' if late else '上'}"
+        found.insert(0, (label, start, end))
+        end = start - timedelta(days=1)
+    return found
+
+
+def _of_months(today: date, months: int, count: int) -> list[tuple[str, date, date]]:
     first = date(today.year, (today.month - 1) // months * months + 1, 1)
     found = []
     for at in range(count - 1, -1, -1):
@@ -106,6 +131,8 @@ def _label(start: date, months: int) -> str:
     match months:
         case 1:
             return f"{start.year}-{start.month:02}"
+        case 2:
+            return f"{start.year}-{start.month:02}~{start.month + 1:02}"
         case 3:
             return f"{start.year}Q{(start.month + 2) // 3}"
         case 6:
@@ -124,8 +151,8 @@ def _deadline(ctx: Context, end: date) -> date:
 
 def _recurring(ctx: Context, spec: Mapping) -> Lowered:
     every = str(ctx.body["every"])
-    if every not in MONTHS:
-        raise PackError(f"every “{every}”无效", ctx.body.at("every"), "、".join(MONTHS))
+    if every not in EVERY:
+        raise PackError(f"every “{every}”无效", ctx.body.at("every"), "、".join(EVERY))
     count = int(ctx.constant(ctx.body.get("periods", 12 if every == "month" else 4), "periods"))
     if not 1 <= count <= 60:
         raise PackError("periods 应在 1 到 60 之间", ctx.body.at("periods"))
@@ -141,7 +168,7 @@ def _recurring(ctx: Context, spec: Mapping) -> Lowered:
     labels: list[str] = []
     first_due: list[tuple[Node, Node]] = []
     borrowed: Node = number(0)
-    for label, begin, end in _periods(today, MONTHS[every], count):
+    for label, begin, end in _periods(today, every, count):
         if effective is not None and end < effective:
             continue
         deadline = _deadline(ctx, end)
