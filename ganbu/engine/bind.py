@@ -391,7 +391,8 @@ class _Binder:
             for side in (left, right):
                 if isinstance(side, Const) and side.value is not None and side.value not in order:
                     raise self.fail(syntax, f"“{side.value}”不在高低次序中：{'、'.join(order)}")
-            return Op("compare_order", (left, right), BOOL, (syntax.value, order))
+            steps = self.program.vocabulary.codes[code.target].steps
+            return Op("compare_order", (left, right), BOOL, (syntax.value, steps))
         if ordered and left.type.kind not in ("num", "date"):
             raise self.fail(syntax, f"{left.type}不能比较大小")
         return Op("compare", (left, right), BOOL, (syntax.value,))

@@ -334,8 +334,9 @@ def _extreme(fn: str) -> Bind:
             order = b.program.vocabulary.codes[value.type.target].order
             if not order:
                 raise b.fail(s.parts[1], "这种代码没有高低之分")
-            ordinal = _make(b, s, scope, rows, fn, Op("ordinal", (value,), NUM, (order,)), NUM)
-            return Op("from_ordinal", (ordinal,), value.type, (order,))
+            steps = b.program.vocabulary.codes[value.type.target].steps
+            ordinal = _make(b, s, scope, rows, fn, Op("ordinal", (value,), NUM, (steps,)), NUM)
+            return Op("from_ordinal", (ordinal,), value.type, (steps,))
         if value.type.kind not in ("num", "date"):
             raise b.fail(s.parts[1], f"{value.type}不能比较大小")
         return _expecting(b, s, scope, rows, _make(b, s, scope, rows, fn, value, value.type))
@@ -399,7 +400,7 @@ _function("first 最早", "first(登记表[, 条件][, by: 字段])", 1, 2, (*MO
 def _top(b: _Binder, s: Syntax, scope: Scope) -> Node:
     rows, value = _valued(b, s, scope)
     if value.type.kind == "code":
-        value = Op("ordinal", (value,), NUM, (b.program.vocabulary.codes[value.type.target].order,))
+        value = Op("ordinal", (value,), NUM, (b.program.vocabulary.codes[value.type.target].steps,))
     return _make(b, s, scope, rows, "pick", None, Type("row", rows.register.name), value, which="last")
 
 

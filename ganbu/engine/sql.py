@@ -619,13 +619,13 @@ class Backend:
 
     def _op_compare_order(self, node: Op, env: Env) -> Sql:
         sign, order = node.detail
-        words: tuple[str, ...] = order  # type: ignore[assignment]
+        steps: tuple[tuple[str, ...], ...] = order  # type: ignore[assignment]
+        words = tuple(word for step in steps for word in step)
         one, two = node.args
         if isinstance(two, Const) and two.value is not None:
-            at = words.index(str(two.value))
-            passing = {">": words[at + 1 :], ">=": words[at:], "<": words[:at], "<=": words[: at + 1]}[
-                str(sign)
-            ]
+            at = next(number for number, step in enumerate(steps) if two.value in step)
+            kept = {">": steps[at + 1 :], ">=": steps[at:], "<": steps[:at], "<=": steps[: at + 1]}[str(sign)]
+            passing = tuple(word for step in kept for word in step)
             left = self.sql(one, env)
             # A word outside the order (such as 未参加) cannot be compared: not known.
             chosen = ", ".join(quoted(word) for word in passing)
@@ -633,19 +633,19 @@ class Backend:
             yes = f"WHEN {left.text} IN ({chosen}) THEN TRUE " if passing else ""
             no = f"WHEN {left.text} IN ({rest}) THEN FALSE " if rest else ""
             return Sql(f"(CASE {yes}{no}END)")
-        ordinals = [self._ordinal(self.sql(side, env), words) for side in node.args]
+        ordinals = [self._ordinal(self.sql(side, env), steps) for side in node.args]
         return Sql(f"({ordinals[0]} {sign} {ordinals[1]})")
 
-    def _ordinal(self, value: Sql, words: tuple[str, ...]) -> str:
-        cases = " ".join(f"WHEN {quoted(word)} THEN {at}" for at, word in enumerate(words))
+    def _ordinal(self, value: Sql, steps: tuple[tuple[str, ...], ...]) -> str:
+        cases = " ".join(f"WHEN {quoted(word)} THEN {at}" for at, step in enumerate(steps) for word in step)
         return f"(CASE {value.text} {cases} END)"
 
     def _op_ordinal(self, node: Op, env: Env) -> Sql:
         return Sql(self._ordinal(self.sql(node.args[0], env), node.detail[0]), True, 0, 3)  # type: ignore[arg-type]
 
     def _op_from_ordinal(self, node: Op, env: Env) -> Sql:
-        words: tuple[str, ...] = node.detail[0]  # type: ignore[assignment]
-        cases = " ".join(f"WHEN {at} THEN {quoted(word)}" for at, word in enumerate(words))
+        steps: tuple[tuple[str, ...], ...] = node.detail[0]  # type: ignore[assignment]
+        cases = " ".join(f"WHEN {at} THEN {quoted(step[0])}" for at, step in enumerate(steps))
         return Sql(f"(CASE {self.sql(node.args[0], env).text} {cases} END)")
 
     def _op_in(self, node: Op, env: Env) -> Sql:

@@ -47,7 +47,7 @@ def form_to_rows(
     issues += joining.issues
     person: Row = {
         "person_id": key, "name": form.name, "sex": form.sex, "birth_date": birth, "ethnic_group": _code("ethnic_group", form.ethnic_group, "民族", file, issues),
-        "native_place": form.native_place, "birth_place": form.birth_place, "political_status": "中共党员" if joining.ccp else (joining.parties[0] if joining.parties else "群众" if joining.none and form.party_joining else None),
+        "native_place": form.native_place, "birth_place": form.birth_place, "political_status": joining.political_status or ("群众" if joining.none and form.party_joining else None),
         "party_date": joining.ccp, "work_start": work, "health": form.health, "major": form.major, "current_post_text": form.current_post,
         "proposed_post_text": form.proposed_post, "removed_post_text": form.removed_post, "resume": form.resume, "id_number": form.id_number,
     }  # fmt: skip

@@ -57,9 +57,14 @@ class CodeTable:
         """The national code of a name, None where it has none."""
         return next((code for code, known in self.values.items() if known == name != code), None)
 
+    @property
+    def steps(self) -> tuple[tuple[str, ...], ...]:
+        """The order from low to high (由低到高); words of one step rank equal, the plain one first."""
+        return self.ranks or tuple((word,) for word in self.order)
+
     def rank_of(self, name: str) -> int | None:
         """The rank of a name from low to high, equal names alike; None where the table has no order for it."""
-        ranks = self.ranks or tuple((word,) for word in self.order)
+        ranks = self.steps
         return next((rank for rank, words in enumerate(ranks) if name in words), None)
 
     def under(self, name: str) -> frozenset[str]:

@@ -96,7 +96,7 @@ def _code_table(table: CodeTable) -> str:
     lines = [f"\n### {_heading(table)}\n", "，".join(filter(None, (kind, table.standard))) + "。\n"]
     lines.append("、".join(name if code == name else f"{code} {name}" for code, name in table.values.items()))
     if table.order:
-        lines.append(f"\n由低到高：{' < '.join(table.order)}")
+        lines.append(f"\n由低到高：{' < '.join(' = '.join(step) for step in table.steps)}")
     if table.aliases:
         lines.append("\n别名：" + "、".join(f"{alias}→{name}" for alias, name in table.aliases.items()))
     if table.old:

@@ -17,6 +17,8 @@ from ganbu.engine.kernel.snapshot import NOWHERE, Prepared, View
 from ganbu.engine.kernel.window import window
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window
 
+Steps = tuple[tuple[str, ...], ...]
+
 
 class Place:
     """Where an expression is computed: the rows in hand (by `at`, or all) of a view, and the rows outside."""
@@ -176,11 +178,12 @@ class Kernel:
             return days.today(value)
         return constant(np.int64(self.pool.number(value)))
 
-    def table_of(self, words: tuple[str, ...]) -> Array:
-        """For each text of the pool its place among the words, or -1."""
-        numbers = [self.pool.number(word) for word in words]
+    def table_of(self, steps: Steps) -> Array:
+        """For each text of the pool the step of an order it stands on, or -1."""
+        numbers = [[self.pool.number(word) for word in words] for words in steps]
         table = np.full(len(self.pool.texts) + 1, -1, np.int64)
-        table[numbers] = np.arange(len(words))
+        for step, words in enumerate(numbers):
+            table[words] = step
         return table
 
 
@@ -272,16 +275,16 @@ def _compare(kernel: Kernel, node: Op, place: Place) -> Col:
 
 @_operation("compare_order")
 def _compare_order(kernel: Kernel, node: Op, place: Place) -> Col:
-    sign, words = node.detail
-    one, two = (_ordinals(kernel, arg, words, place) for arg in node.args)  # type: ignore[arg-type]
+    sign, steps = node.detail
+    one, two = (_ordinals(kernel, arg, steps, place) for arg in node.args)  # type: ignore[arg-type]
     return columns.compared(one, str(sign), two)
 
 
-def _ordinals(kernel: Kernel, node: Node, words: tuple[str, ...], place: Place) -> Col:
-    """A word's place in an order; a word outside it cannot be compared, so it is not known."""
+def _ordinals(kernel: Kernel, node: Node, steps: Steps, place: Place) -> Col:
+    """A word's step in an order; a word outside it cannot be compared, so it is not known."""
     found = kernel.value(node, place)
-    at = kernel.table_of(words)[found.v]
-    return integers(np.maximum(at, 0), meet(found.ok, np.asarray(at >= 0)), len(words))
+    at = kernel.table_of(steps)[found.v]
+    return integers(np.maximum(at, 0), meet(found.ok, np.asarray(at >= 0)), len(steps))
 
 
 @_operation("ordinal")
@@ -291,9 +294,9 @@ def _ordinal(kernel: Kernel, node: Op, place: Place) -> Col:
 
 @_operation("from_ordinal")
 def _from_ordinal(kernel: Kernel, node: Op, place: Place) -> Col:
-    words: tuple[str, ...] = node.detail[0]  # type: ignore[assignment]
+    steps: Steps = node.detail[0]  # type: ignore[assignment]
     found = kernel.value(node.args[0], place)
-    return Col(kernel.pool.numbered(list(words))[found.v], found.ok)
+    return Col(kernel.pool.numbered([words[0] for words in steps])[found.v], found.ok)
 
 
 @_operation("in")

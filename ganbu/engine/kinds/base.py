@@ -134,7 +134,8 @@ class Context:
                     nearest(label, [r.label for r in program.vocabulary.registers.values()]),
                 )
             _no_shadow(policy, items, target, program)
-            self.program.local.setdefault(target.name, {}).update(items)
+            own = {key: self._source(items, key) for key in items}
+            program.local.setdefault(target.name, {}).update(own)
         if policy.parents:
             _no_shadow(policy, self.facts, register, program)
         self.where = self.condition(self.body["where"]) if self.body.get("where") is not None else TRUE
