@@ -800,7 +800,7 @@ class Backend:
 
     def _op_add_days(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        return Sql(f"TRY({start.text} + CAST({_whole(amount)} AS INTEGER))")
+        return Sql(_tried(f"{start.text} + CAST({_whole(amount)} AS INTEGER)"))
 
     def _op_add_workdays(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
@@ -827,7 +827,7 @@ class Backend:
 
     def _op_make_date(self, node: Op, env: Env) -> Sql:
         parts = ", ".join(_whole(arg) for arg in self._args(node, env))
-        return Sql(f"TRY(make_date({parts}))")
+        return Sql(_tried(f"make_date({parts})"))
 
     # -- for results -----------------------------------------------------------------------------------------
 
@@ -941,6 +941,11 @@ def _plain_den(value: Sql) -> Sql:
     if value.den and not numbers.literal(value.den):
         raise MisuseError("DuckDB 引擎不能精确合计逐行不同的比值（分母要通分到任意大）；请用 --engine kernel")
     return value
+
+
+def _tried(text: str) -> str:
+    """A date that is not known where the calendar has no such day; DuckDB cannot try what holds a subquery."""
+    return text if "(SELECT" in text else f"TRY({text})"
 
 
 def sql_type(kind: str) -> str:

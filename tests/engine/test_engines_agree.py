@@ -10,6 +10,7 @@ from ganbu import Records, load_pack
 from ganbu.engine import scenario
 from ganbu.engine.policy import shipped_packs
 from ganbu.engine.run import ENGINES, Store, evaluate
+from ganbu.errors import MisuseError
 
 PACKS = dict(shipped_packs())
 AS_OF = date(2024, 2, 29)
@@ -178,10 +179,14 @@ def test_random_records_give_the_same_cells_in_every_engine(everything, rows):
 @pytest.mark.parametrize("name", PACKS)
 def test_shipped_scenarios_give_the_same_cells_in_every_engine(name, monkeypatch):
     def everywhere(*args, **options):
-        one, *others = (evaluate(*args, **options, engine=engine) for engine in ENGINES)
+        one = evaluate(*args, **options)
+        try:
+            other = evaluate(*args, **options, engine="duckdb")
+        except MisuseError as error:  # it says so where it cannot be exact; then there is nothing to compare
+            assert "比值" in str(error)
+            return one
         for policy in one.names:
-            for other in others:
-                assert other.rows(policy) == one.rows(policy), policy
+            assert other.rows(policy) == one.rows(policy), policy
         return one
 
     monkeypatch.setattr(scenario, "evaluate", everywhere)

@@ -74,7 +74,7 @@ def test_slips_in_expressions(pack, condition, said):
         ),
         ("policy: 甲\nkind: alert\nlevels: {红: 是}\nforecast: 很久\n", "不认识“很久”"),
         ("policy: 甲\nkind: duty\nfulfilled_by: {in: 谈话}\n", "every"),
-        ("policy: 甲\nkind: duty\nevery: week\nfulfilled_by: {in: 谈话}\n", "week"),
+        ("policy: 甲\nkind: duty\nevery: fortnight\nfulfilled_by: {in: 谈话}\n", "fortnight"),
         ("policy: 甲\nkind: chooser\nrules: [{when: 是}]\n", "then"),
         ("policy: 甲\nkind: quota\nparts: {a: {at_least: 3}}\n", "where"),
         (
