@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-dev
 
 test: lint
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --cov=ganbu --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/pytest -n auto --cov=ganbu --cov-report=term:skip-covered --cov-fail-under=90
 	$(BIN)/ganbu packs check
 	$(BIN)/ganbu packs test
 

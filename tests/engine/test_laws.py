@@ -386,3 +386,9 @@ def test_an_unknown_engine_is_named():
             date(2025, 6, 30),
             engine="spark",
         )
+
+
+def test_both_bounds_of_a_quota_may_be_expressions():
+    text = "policy: 甲\nkind: quota\nparameters: {数: 30, 左右: 5}\ntotal: {at_least: 数 - 左右 + 0 * 总数, at_most: 数 + 左右 + 0 * 总数}\nfacts: {总数: size()}\n"
+    run = evaluate(_pack(text), Records.from_rows({"person": P}), date(2025, 6, 30))
+    assert [row["应有"] for row in run.rows("甲")] == [25, 35]

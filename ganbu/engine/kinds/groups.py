@@ -491,7 +491,7 @@ def _want(ctx: Context, spec: Mapping, key: str, keys: tuple[Node, ...], label: 
     if isinstance(node, Op) and node.op == "div" and all(isinstance(arg, Const) for arg in node.args):
         return _Want(SIGNS[key], number(ctx.constant(value, key)), True, written)
     if not isinstance(node, Const):
-        goal = ctx.fact(f"应有值:{label}", node)
+        goal = ctx.fact(f"应有值:{label}·{key}", node)
         low, high = (ctx.window(fn, goal, None, keys) for fn in ("lowest", "highest"))
         # What should be one number for the group and is several cannot be told.
         node = choose((_compare(low, "=", high), high), default=Const(None, NUM))
