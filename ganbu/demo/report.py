@@ -80,6 +80,8 @@ def _teams(run: Run, console: Console) -> None:
         if whole[key] == "不能判定":
             unclear = [r["名称"] for r in run.rows("领导班子年龄结构") if r["缺少"]]
             told = f"不能判定：{'、'.join(unclear[:3])} 有成员缺出生日期，补齐后才能算出比例"
+        elif whole[f"{key}·比例"] is None:
+            told = f"{whole[key]}（个别班子成员缺出生日期，不影响这个结论）"
         else:
             told = (
                 f"{whole[key]}，现为 {shown(whole[f'{key}·比例'])}，还差 {shown(whole[f'{key}·还差'])} 个班子"

@@ -86,6 +86,8 @@ class Merge:
         for name, value in row.items():
             if name in META or name == register.id_field or value in (None, "") or same(old.get(name), value):
                 continue
+            if _only_spelt_otherwise(register.name, name, old.get(name), value):
+                continue
             if old.get(name) in (None, "") or name in LATEST:
                 changes[name] = value
                 continue
@@ -114,6 +116,13 @@ def same(old: Any, new: Any) -> bool:
         return False
     one, two = str(old), str(new)
     return one == two or (hasattr(new, "precision") and one.startswith(two))
+
+
+def _only_spelt_otherwise(register: str, field: str, old: Any, new: Any) -> bool:
+    """A name with blanks in it, or a school with the major behind it as forms write it, differs in nothing."""
+    if field == "name":
+        return name_key(str(old or "")) == name_key(str(new))
+    return (register, field) == ("education", "school") and bool(old) and str(new).startswith(str(old))
 
 
 def fresh_id(stem: str, taken: Iterable[str]) -> str:
