@@ -301,7 +301,7 @@ def _meta(name: str, column: Any, origin: Origin) -> Any:
 
 def _values(name: str, item: Field, column: Any, vocabulary: Vocabulary, origin: Origin) -> dict[str, Any]:
     if item.kind == "date":
-        return _dates(name, item, column, origin)
+        return date_columns(name, item, column, origin)
     if item.kind == "code":
         return {name: _codes(item, column, vocabulary, origin)}
     if item.kind == "bool" and not pa.types.is_boolean(column.type):
@@ -367,14 +367,20 @@ def _codes(item: Field, column: Any, vocabulary: Vocabulary, origin: Origin) -> 
     return pa.chunked_array([pc.take(pa.array(names, pa.string()), encoded.indices)])
 
 
-def _dates(name: str, item: Field, column: Any, origin: Origin) -> dict[str, Any]:
+def date_columns(name: str, item: Field, column: Any, origin: Origin) -> dict[str, Any]:
+    """A column of dates as days, and beside it how precisely each is known where it is not to the day."""
     if pa.types.is_date32(column.type):
         return {name: column}
     if pa.types.is_timestamp(column.type) or pa.types.is_date64(column.type):
         return {name: column.cast(pa.date32(), safe=False)}  # the day counts, whatever the hour
+    encoded = column.cast(pa.string()).dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = (
+            encoded.combine_chunks() if encoded.num_chunks else pa.array([], pa.string()).dictionary_encode()
+        )
     days: list[date | None] = []
     precisions: list[int | None] = []
-    for index, text in enumerate(column.cast(pa.string()).to_pylist()):
+    for text in encoded.dictionary.to_pylist():
         if not text or not text.strip():
             days.append(None)
             precisions.append(None)
@@ -382,13 +388,16 @@ def _dates(name: str, item: Field, column: Any, origin: Origin) -> dict[str, Any
         try:
             partial = read_day(text)
         except ValueError as error:
-            raise RecordsError(f"{origin.at(index)}：{item.label}“{text}”{error}") from error
+            place = origin.at(pc.index(column.cast(pa.string()), text).as_py())
+            raise RecordsError(f"{place}：{item.label}“{text}”{error}") from error
         # A year alone cannot be placed on the calendar: it is kept, but counts as not known.
         days.append(None if partial.precision == "year" else partial.first())
         precisions.append({"day": None, "month": 1, "year": partial.year}[partial.precision])
-    result: dict[str, Any] = {name: pa.chunked_array([pa.array(days, pa.date32())])}
+    result: dict[str, Any] = {name: pa.chunked_array([pc.take(pa.array(days, pa.date32()), encoded.indices)])}
     if any(p is not None for p in precisions):
-        result[name + PRECISION] = pa.chunked_array([pa.array(precisions, pa.int32())])
+        result[name + PRECISION] = pa.chunked_array(
+            [pc.take(pa.array(precisions, pa.int32()), encoded.indices)]
+        )
     return result
 
 

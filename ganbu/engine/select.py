@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ganbu.engine.policy import Pack
 from ganbu.engine.records import Records
-from ganbu.engine.run import evaluate
+from ganbu.engine.run import Store, evaluate
 from ganbu.engine.source import Mapping, Text
 from ganbu.errors import Place
 
 NAME = "筛选"
 
 
-def select(records: Records, condition: str, as_of: date) -> list[str]:
+def select(records: Records | Store, condition: str, as_of: date) -> list[str]:
     """The identities of the people for whom the condition is true, in the order of the record. Raises PackError."""
     place = Place("<条件>", 1, 1)
     body = Mapping(place)

@@ -104,7 +104,7 @@ def _import(
     merge = Merge(existing, datetime.now().replace(microsecond=0), prefer_new)
     report = ImportReport(batch=batch or "")
     known = People(dict(merge.table("person")))
-    units = _Units(merge)
+    units = Units(merge)
     folders = 0
     for path in paths:
         if (
@@ -126,7 +126,7 @@ def _import(
             if form is None:
                 report.unreadable += 1
                 continue
-            _merge_form(form, name, issues, merge, report, known, units, people)
+            merge_form(form, name, issues, merge, report, known, units, people)
     report.rows, report.issues = merge.rows, report.issues + merge.issues
     if report.files and report.files == report.unreadable and not folders:
         raise FormatError("；".join(issue.message for issue in report.issues[:5]))
@@ -147,7 +147,7 @@ def _has_records(folder: Path) -> bool:
     )
 
 
-class _Units:
+class Units:
     """The units on record by name, longest first."""
 
     def __init__(self, merge: Merge) -> None:
@@ -162,16 +162,17 @@ class _Units:
         return None
 
 
-def _merge_form(
+def merge_form(
     form: AppointmentForm, file: str, issues: list[Issue], merge: Merge, report: ImportReport,
-    known: People, units: _Units, people: Mapping[str, str],
-) -> None:  # fmt: skip
+    known: People, units: Units, people: Mapping[str, str],
+) -> str:  # fmt: skip
+    """Lay one form over the record; the identity of its person, empty when it cannot be told who it is."""
     rows, remarks = form_to_rows(form, file)
     report.issues += [issue for issue in remarks if issue not in issues]
     person = rows["person"][0]
     if not person.get("name"):
         report.undecided += 1
-        return
+        return ""
     _check_number(person, file, report.issues)
     decided = people.get(file, people.get(Path(file).name))
     if decided is not None and decided != NEW and decided not in known.rows:
@@ -179,7 +180,7 @@ def _merge_form(
     key = "" if decided == NEW else decided or known.find(person, file, report.issues)
     if key is None:
         report.undecided += 1
-        return
+        return ""
     register = merge.vocabulary.registers["person"]
     _place_posts(rows["appointment"], units, file, report.issues)
     fresh = not key
@@ -202,6 +203,7 @@ def _merge_form(
         report.changed += 1
     else:
         report.unchanged += 1
+    return key
 
 
 def _check_number(person: dict[str, Any], file: str, issues: list[Issue]) -> None:
@@ -222,7 +224,7 @@ def _check_number(person: dict[str, Any], file: str, issues: list[Issue]) -> Non
         issues.append(Issue(file, "身份证号", "id_number.sex_differs", "身份证号中的性别与性别栏不一致，请核对", f"{sex} / {person['sex']}"))  # fmt: skip
 
 
-def _place_posts(appointments: list[dict[str, Any]], units: _Units, file: str, issues: list[Issue]) -> None:
+def _place_posts(appointments: list[dict[str, Any]], units: Units, file: str, issues: list[Issue]) -> None:
     """The unit a post text begins with; the longest known name wins, and an unknown one is reported, not invented."""
     for row in appointments:
         text = str(row.pop("unit", ""))

@@ -23,13 +23,33 @@ META = ("recorded_at", "superseded_at", "source", "evidence")
 LATEST = ("resume", "current_post_text", "proposed_post_text", "removed_post_text")
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A field that a file tells otherwise than the record (不同之处); `taken` when the file's value was registered."""
+
+    file: str
+    register: str
+    identity: str
+    field: str
+    old: Any
+    new: Any
+    taken: bool
+
+    @property
+    def key(self) -> str:
+        """Which difference it is, for a choice."""
+        return f"{self.register}|{self.identity}|{self.field}"
+
+
 @dataclass
 class Merge:
-    """The record with an import laid over it."""
+    """The record with an import laid over it; `chosen` are the keys of differences where the file is right."""
 
     records: Records
     moment: datetime
     prefer_new: bool = False
+    chosen: frozenset[str] = frozenset()
+    differences: list[Difference] = field(default_factory=list)
     rows: Counter[str] = field(default_factory=Counter)
     touched: set[str] = field(default_factory=set)
     issues: list[Issue] = field(default_factory=list)
@@ -92,11 +112,13 @@ class Merge:
                 changes[name] = value
                 continue
             label = register.fields[name].label
-            taken = "已按新值登记，原值存于历史" if self.prefer_new else "保留原值"
+            wins = self.prefer_new or f"{register.name}|{key}|{name}" in self.chosen
+            self.differences.append(Difference(file, register.name, key, name, old[name], value, wins))
+            taken = "已按新值登记，原值存于历史" if wins else "保留原值"
             self.issues.append(
                 Issue(file, label, f"{register.name}.differs", f"{register.label} {key} 与原记录不同：原为“{old[name]}”，{taken}", str(old[name]), str(value))
             )  # fmt: skip
-            if self.prefer_new:
+            if wins:
                 changes[name] = value
         if changes:
             self.change(register, key, changes, source)

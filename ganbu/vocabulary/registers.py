@@ -24,7 +24,8 @@ class Field:
     """One field of a register (字段).
 
     `kind` is one of id, text, int, decimal, date, time, bool, code, ref; `target` names the code table or the
-    register; `digits` and `scale` are those of a decimal; `national` is the national field code such as A0101.
+    register; `digits` and `scale` are those of a decimal; `national` is the national field code such as A0101;
+    `sealed` fields are encrypted in a database.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Field:
     scale: int = 0
     national: str = ""
     secrecy: str = "internal"
+    sealed: bool = False
 
     @property
     def type_text(self) -> str:
@@ -70,6 +72,11 @@ class Register:
     def id_field(self) -> str:
         """The first field: the identity of a row."""
         return next(iter(self.fields))
+
+    @property
+    def subject_field(self) -> str:
+        """The field that names the subject of a row, empty for registers of things."""
+        return next((f.name for f in self.links_to(self.subject)), "") if self.subject else ""
 
     def find(self, name: str) -> Field | None:
         """The field of that English name or Chinese label."""
@@ -128,6 +135,7 @@ def _field(register: str, name: str, spec: Mapping[str, Any], place: Place | Non
         scale=scale if kind == "decimal" else 0,
         national=str(spec.get("code", "")),
         secrecy=str(spec.get("secrecy", "internal")),
+        sealed=bool(spec.get("sealed", False)),
     )
 
 

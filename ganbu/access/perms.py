@@ -1,0 +1,114 @@
+"""The one place that decides permission (权限判定): pages, exports, searches and commands all ask here.
+
+An account may do something when one of its grants, in force today, has a role with that action and, where a person is
+concerned, a scope that covers them. `Scope` is handed on to the queries of the record, which know units and people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+
+from ganbu.access.models import Account, Grant
+from ganbu.access.roles import ACTIONS, Role, roles
+from ganbu.vocabulary import Field, Register
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a scope (范围): units under `unit` ("" for all), people of some management levels (none for all)."""
+
+    unit: str
+    managements: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom an account may do something with (人员范围): the union of its parts; `person` is always inside."""
+
+    parts: tuple[Part, ...] = ()
+    person: str = ""
+
+    @property
+    def everybody(self) -> bool:
+        """Whether nobody is outside."""
+        return any(not part.unit and not part.managements for part in self.parts)
+
+    def __bool__(self) -> bool:
+        return bool(self.parts or self.person)
+
+
+class Rights:
+    """What one account may do today (账号权限), read from its grants once."""
+
+    def __init__(self, account: Account, day: date | None = None) -> None:
+        day = day or date.today()
+        self.account = account
+        self.held: list[tuple[Grant, Role]] = [
+            (grant, roles()[grant.role])
+            for grant in account.grants.all()
+            if account.is_active
+            and grant.role in roles()
+            and (grant.since is None or grant.since <= day)
+            and (grant.until is None or day < grant.until)
+        ]
+
+    def may(self, action: str) -> bool:
+        """Whether any grant has that action."""
+        return any(action in role.actions for _, role in self.held)
+
+    def require(self, *actions: str) -> None:
+        """Raise PermissionDenied unless one of the actions is allowed."""
+        if not any(self.may(action) for action in actions):
+            raise PermissionDenied("、".join(actions))
+
+    def scope(self, action: str) -> Scope:
+        """Whom the account may do it with."""
+        parts = tuple(
+            Part(grant.unit, frozenset(grant.managements))
+            for grant, role in self.held
+            if action in role.actions
+        )
+        own = self.account.person if action == "people.read" and self.may("own.read") else ""
+        return Scope(parts, own)
+
+    def sees(self, register: Register) -> bool:
+        """Whether the account may see a register at all; a cadre sees what is open about themselves."""
+        if register.secrecy != "sensitive":
+            return self.may("people.read") or self.may("own.read")
+        return any(role.sees(register.name) for _, role in self.held)
+
+    def sees_field(self, register: Register, item: Field) -> bool:
+        """Whether a field's value is shown; sealed ones are masked even then, and revealed with a reason."""
+        return item.secrecy != "sensitive" or self.may("people.reveal") or register.secrecy == "sensitive"
+
+    def changes(self, register: Register) -> bool:
+        """Whether the account may change a register."""
+        if register.name in ("unit", "post", "team"):
+            return self.may("units.write")
+        if register.local:
+            return self.may("registers.write")
+        return any("people.write" in role.actions and role.changes(register.name) for _, role in self.held)
+
+    def __getitem__(self, name: str) -> bool:
+        """`rights["people_write"]`: an action by a name that a template can write. Raises KeyError."""
+        action = name.replace("_", ".", 1)
+        if action not in ACTIONS:
+            raise KeyError(name)
+        return self.may(action)
+
+    @property
+    def roles(self) -> list[Role]:
+        """The roles held today."""
+        return list(dict.fromkeys(role for _, role in self.held))
+
+
+def rights(request: Any) -> Rights:
+    """The rights of whoever asks, kept with the request."""
+    if not hasattr(request, "_rights"):
+        request._rights = Rights(request.user)
+    found: Rights = request._rights
+    return found

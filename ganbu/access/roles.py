@@ -1,0 +1,70 @@
+"""Roles (角色) are rows of `roles.yaml`: what each may do, and which sensitive registers it may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role: `single` ones are the three administrators, who hold nothing else."""
+
+    name: str
+    label: str
+    english: str
+    actions: frozenset[str]
+    sensitive: frozenset[str]
+    writes: frozenset[str]
+    single: bool = False
+
+    def sees(self, register: str) -> bool:
+        """Whether it may see that sensitive register."""
+        return "*" in self.sensitive or register in self.sensitive
+
+    def changes(self, register: str) -> bool:
+        """Whether it may change that register."""
+        return "*" in self.writes or register in self.writes
+
+
+@cache
+def roles() -> dict[str, Role]:
+    """All roles by name."""
+    told = yaml.safe_load(files("ganbu.access").joinpath("roles.yaml").read_text("utf-8"))
+    return {
+        name: Role(
+            name, spec["label"], spec["english"], frozenset(spec["actions"]), frozenset(spec["sensitive"]),
+            frozenset(spec["writes"]), bool(spec.get("single")),
+        )
+        for name, spec in told.items()
+    }  # fmt: skip
+
+
+ACTIONS = {
+    "people.read": "看人员档案",
+    "people.find": "按姓名查找",
+    "people.query": "按条件查询、统计",
+    "people.write": "登记、更正",
+    "people.merge": "合并重复人员",
+    "people.import": "导入、撤销导入",
+    "people.print": "打印任免审批表",
+    "people.export": "导出名册和数据",
+    "people.reveal": "说明理由后查看证件号码、电话等原值",
+    "units.read": "看机构",
+    "units.write": "改机构、职位、班子",
+    "teams.read": "看班子",
+    "requests.make": "申请更正",
+    "requests.decide": "审批更正申请",
+    "registers.write": "填报自建登记表",
+    "rules.read": "看规则结论",
+    "files.read": "看档案审核",
+    "files.review": "审核档案",
+    "files.keep": "登记档案材料收转",
+    "own.read": "看本人档案",
+    "accounts.manage": "管理账号",
+    "grants.manage": "授予角色和范围",
+    "audit.read": "看审计记录",
+}

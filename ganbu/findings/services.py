@@ -1,0 +1,107 @@
+"""Running the adopted packs over the record (评估): findings people act on are kept, the rest is computed when asked for."""
+
+from __future__ import annotations
+
+import time
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+
+from ganbu.access import audit
+from ganbu.engine.explain import explain
+from ganbu.engine.policy import load_pack
+from ganbu.engine.run import evaluate
+from ganbu.findings.models import EvaluationRun, Finding
+from ganbu.records.corps import store
+from ganbu.records.local import adopted
+from ganbu.records.models import Change, Setting
+
+# Kinds whose outcomes ask something of somebody, and outcomes that ask nothing.
+TOLD = ("alert", "composition", "duty", "coverage", "consequence", "quota")
+QUIET = frozenset(
+    ["无", "未到龄", "符合", "已覆盖", "达标", "已履行", "逐级", "未到期", "不参加", "不适用", "不能判定"]
+)
+
+
+WANTED = "evaluation"
+
+
+def want_run() -> None:
+    """Ask the worker for an evaluation (排队评估)."""
+    Setting.objects.update_or_create(pk=WANTED, defaults={"value": True})
+
+
+def asked() -> bool:
+    """Whether somebody asked for an evaluation."""
+    return Setting.objects.filter(pk=WANTED).exists()
+
+
+def forget_asked() -> None:
+    """One that failed is not tried again and again."""
+    Setting.objects.filter(pk=WANTED).delete()
+
+
+def due(day: date) -> bool:
+    """Whether an evaluation is asked for, or the day has none yet (每日评估)."""
+    if asked():
+        return True
+    last = EvaluationRun.objects.values_list("as_of", flat=True).first()
+    return last is not None and last < day
+
+
+def run_adopted(day: date) -> EvaluationRun:
+    """Evaluate every adopted pack for everybody on a day and keep what is to be acted on. Raises PackError."""
+    begun = time.monotonic()
+    corps = store()
+    last = Change.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    kept: list[Finding] = []
+    skipped: list[list[str]] = []
+    counts: list[list[Any]] = []
+    seen: set[str] = set()
+    for name in adopted():
+        pack = load_pack(name)
+        found = evaluate(pack, corps, day)
+        skipped += [[name, s.policy, s.reason] for s in found.skipped]
+        for policy in found.names:
+            if policy in seen:
+                continue
+            judged = found.evaluator.judge(policy)
+            seen.add(policy)
+            counts.append([name, policy, found.counts(policy)])
+            kind = found.evaluator.pack.reach[policy].kind
+            if kind not in TOLD:
+                continue
+            for row in found.rows(policy):
+                if kind == "consequence" and row.get("生效中") is False:
+                    continue
+                outcome = str(row["结果"])
+                if outcome in QUIET:
+                    continue
+                kept.append(_finding(name, policy, judged.register.name, row, outcome))
+        found.close()
+    with transaction.atomic():
+        run = EvaluationRun.objects.create(
+            as_of=day, known_at=datetime.now(), packs=list(adopted()), change=last,
+            subjects=len({f.subject for f in kept}), seconds=round(time.monotonic() - begun, 2), skipped=skipped, counts=counts,
+        )  # fmt: skip
+        for one in kept:
+            one.run = run
+        Finding.objects.bulk_create(kept, batch_size=2000)
+        forget_asked()
+        audit.append("evaluate", "、".join(adopted()), run=run.pk, as_of=day, findings=len(kept))
+    return run
+
+
+def _finding(pack: str, policy: str, register: str, row: dict[str, Any], outcome: str) -> Finding:
+    due = row.get("期限") or row.get("截止日") or row.get("预测日期") or row.get("到龄日期")
+    return Finding(
+        pack=pack, policy=policy, register=register, subject=str(row["对象"])[:120], name=str(row.get("名称") or "")[:120],
+        outcome=outcome[:60], due=due.isoformat() if isinstance(due, date) else "", grounds="；".join(row.get("依据") or ())[:2000],
+        missing="；".join(row.get("缺少") or ())[:2000],
+    )  # fmt: skip
+
+
+def reasons(pack: str, policy: str, subject: str, day: date) -> Any:
+    """Why a policy says what it says of a subject (理由), over the record as it is. Raises PackError and RecordsError."""
+    return explain(load_pack(pack), policy, subject, store(), day)

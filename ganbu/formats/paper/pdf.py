@@ -1,0 +1,42 @@
+"""The form as pdf (任免审批表 pdf), set by typst; no network, no package."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import typst
+
+from ganbu.errors import FormatError
+from ganbu.formats.form import AppointmentForm, photo_type
+from ganbu.formats.paper.page import paper_values
+
+FONTS = ("FangSong_GB2312", "FangSong", "SimSun", "Noto Serif CJK SC", "Source Han Serif SC", "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei")  # fmt: skip
+
+
+@cache
+def chinese_fonts() -> tuple[str, ...]:
+    """Those of the known Chinese fonts that this machine has."""
+    have = set(typst.Fonts().families())
+    return tuple(name for name in FONTS if name in have)
+
+
+def form_pdf(form: AppointmentForm, today: date | None = None) -> bytes:
+    """Two pages A4. Raises FormatError when the machine has no Chinese font."""
+    fonts = chinese_fonts()
+    if not fonts:
+        raise FormatError("这台机器没有中文字体，打印不出 pdf；请安装一种（如 fonts-noto-cjk），或改用 docx")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        values = {**paper_values(form, today), "fonts": list(fonts), "photo": ""}
+        if form.photo:
+            values["photo"] = f"photo.{photo_type(form.photo)}"
+            (folder / str(values["photo"])).write_bytes(form.photo)
+        (folder / "form.json").write_text(json.dumps(values, ensure_ascii=False), "utf-8")
+        (folder / "form.typ").write_bytes(files("ganbu.formats.paper").joinpath("form.typ").read_bytes())
+        found: bytes = typst.compile(str(folder / "form.typ"), root=str(folder), format="pdf")
+        return found

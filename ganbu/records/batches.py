@@ -1,0 +1,252 @@
+"""Imports into the database (导入批次): read, match, preview field by field, apply in one transaction, undo as a batch.
+
+Reading lays the files over the part of the record they can be about, and keeps what it would do; applying does it
+again with the choices made, against the record as it is then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from ganbu.access.models import Account
+from ganbu.access.sealing import keys
+from ganbu.engine.record_files import plain_text
+from ganbu.engine.records import Records
+from ganbu.errors import FormatError, RecordsError
+from ganbu.formats.batch import read_batch
+from ganbu.formats.form import AppointmentForm, photo_type
+from ganbu.formats.interchange import REGISTERS
+from ganbu.formats.issues import Issue
+from ganbu.formats.text import name_key
+from ganbu.records import writing as record
+from ganbu.records.importing import NEW, ImportReport, Units, merge_form
+from ganbu.records.matching import People, valid_id_number
+from ganbu.records.merging import Merge
+from ganbu.records.models import MODELS, Card, Change, ImportBatch, ImportIssue, ImportItem, Photo, field_name
+from ganbu.records.snapshot import snapshot
+from ganbu.vocabulary import load_vocabulary
+
+# Labels of fields that are encrypted in the record.
+SECRET = frozenset(
+    f.label
+    for r in load_vocabulary().registers.values()
+    for f in r.fields.values()
+    if f.sealed and r.name == "person"
+)
+Form = tuple[str, AppointmentForm | None, list[Issue]]
+
+
+def open_batch(account: Account | None, title: str, folder: Path, prefer_new: bool = False) -> ImportBatch:
+    """A new batch over the files in a folder; nothing is read yet."""
+    return ImportBatch.objects.create(
+        account=account, title=title[:200], folder=str(folder), prefer_new=prefer_new
+    )
+
+
+def _forms(folder: Path, tick: Callable[[int], None] | None = None) -> list[Form]:
+    found: list[Form] = []
+    for number, item in enumerate(read_batch(folder), 1):
+        found.append(item)
+        if tick and number % 100 == 0:
+            tick(number)
+    return found
+
+
+def _record_of(forms: Iterable[Form], decided: Mapping[str, str]) -> Records:
+    """The part of the record that some forms can be about: people of the same name or number, and all units."""
+    names: set[str] = set()
+    marks: set[str] = set()
+    for _, form, _ in forms:
+        if form is not None:
+            names |= {form.name, name_key(form.name)}
+            number = form.id_number.strip().upper()
+            if valid_id_number(number):
+                marks.add(keys().mark(number))
+    people = {one for one in decided.values() if one != NEW}
+    wanted, chosen = sorted(names), sorted(marks)
+    for at in range(0, max(len(wanted), len(chosen)), 400):
+        alike = Q(name__in=wanted[at : at + 400]) | Q(number_mark__in=chosen[at : at + 400])
+        people |= set(Card.objects.filter(alike).values_list("pk", flat=True))
+    return snapshot((*REGISTERS, "unit"), people)
+
+
+def _lay(
+    forms: list[Form], batch: ImportBatch, decided: Mapping[str, str], chosen: frozenset[str]
+) -> tuple[Merge, ImportReport, dict[str, tuple[str, str]]]:
+    """Lay all forms over the record: the merge, the report, and of each file whom it is about and what it does."""
+    merge = Merge(_record_of(forms, decided), datetime.now(), batch.prefer_new, chosen)
+    report = ImportReport()
+    known, units = People(dict(merge.table("person"))), Units(merge)
+    told: dict[str, tuple[str, str]] = {}
+    for file, form, issues in forms:
+        report.issues += issues
+        if form is None:
+            if any(issue.severity == "error" for issue in issues):
+                report.files += 1
+                report.unreadable += 1
+                told[file] = ("", "unreadable")
+            continue
+        report.files += 1
+        if decided.get(file) == "-":
+            told[file] = ("", "skipped")
+            continue
+        before = (report.new, report.changed)
+        key = merge_form(form, file, issues, merge, report, known, units, decided)
+        state = "unsure" if not key else "new" if report.new > before[0] else "changed" if report.changed > before[1] else "same"  # fmt: skip
+        told[file] = (key, state)
+    report.issues += merge.issues
+    report.rows = merge.rows
+    return merge, report, told
+
+
+def read(batch: ImportBatch) -> None:
+    """Read a batch and keep its preview (读取并预览). Raises FormatError when nothing in it can be read."""
+    _set(batch, state="reading")
+    forms = _forms(Path(batch.folder), lambda number: _set(batch, done=number))
+    if not any(form is not None for _, form, _ in forms):
+        reasons = "；".join(issue.message for _, _, issues in forms[:5] for issue in issues)
+        raise FormatError(reasons or "没有可以导入的文件（lrmx、lrm 或含有它们的 zip）")
+    decided = choices(batch)
+    with transaction.atomic():
+        merge, report, told = _lay(forms, batch, decided, chosen_of(batch))
+        differences: dict[str, list[dict[str, Any]]] = {}
+        for one in merge.differences:
+            register = load_vocabulary().registers[one.register]
+            field = register.fields[one.field]
+            shown = hidden if field.sealed else plain_text
+            differences.setdefault(one.file, []).append(
+                {"key": one.key, "register": register.label, "field": field.label, "old": shown(one.old), "new": shown(one.new), "taken": one.taken}
+            )  # fmt: skip
+        items = []
+        for file, form, _issues in forms:
+            if file not in told:
+                continue
+            key, state = told[file]
+            alike = [] if state != "unsure" or form is None else _alike(form)
+            items.append(
+                ImportItem(batch=batch, file=file[:300], name=form.name[:120] if form else "", person=key, state=state,
+                           candidates=alike, differences=differences.get(file, []))
+            )  # fmt: skip
+        kept = {item.file: item.rows for item in batch.items.exclude(rows={})}
+        for item in items:
+            item.rows = kept.get(item.file, {})
+        batch.items.all().delete()
+        batch.issues.all().delete()
+        ImportItem.objects.bulk_create(items, batch_size=500)
+        ImportIssue.objects.bulk_create(
+            [
+                ImportIssue(batch=batch, file=i.file[:300], line=i.line, field=i.field[:100], code=i.code[:60], severity=i.severity, message=i.message if _plain(i, i.raw) == i.raw else i.message.replace(i.raw, hidden(i.raw)), raw=_plain(i, i.raw), normalised=_plain(i, i.normalised))
+                for i in report.issues
+            ],
+            batch_size=500,
+        )  # fmt: skip
+        counts = Counter(state for _key, state in told.values())
+        _set(batch, state="ready", done=len(forms), total=len(forms), counts=dict(counts), told="")
+
+
+def hidden(value: Any) -> str:
+    """A sealed value as a preview shows it: its ends only, so that the batch keeps no secret in plain."""
+    text = plain_text(value) if value is not None else ""
+    return f"{text[:2]}{'＊' * max(len(text) - 4, 2)}{text[-2:]}" if len(text) > 4 else "＊" * len(text)
+
+
+def _plain(issue: Issue, text: str | None) -> str:
+    secret = issue.field in SECRET or issue.code.split(".")[0] in ("family", "id_number")
+    return hidden(text) if secret and text else text or ""
+
+
+def _alike(form: AppointmentForm) -> list[dict[str, str]]:
+    found = Card.objects.filter(name__in=(form.name, name_key(form.name)))[:10]
+    return [
+        {"person": card.pk, "name": card.name, "birth": card.birth, "post": card.post[:60]} for card in found
+    ]
+
+
+def _set(batch: ImportBatch, **values: Any) -> None:
+    for name, value in values.items():
+        setattr(batch, name, value)
+    batch.save(update_fields=list(values))
+
+
+def choices(batch: ImportBatch) -> dict[str, str]:
+    """Whom each file is about, where somebody said so: an identity, 新, or `-` to leave the file out."""
+    return {item.file: item.rows["person"] for item in batch.items.all() if item.rows.get("person")}
+
+
+def chosen_of(batch: ImportBatch) -> frozenset[str]:
+    """The differences in which the file is right."""
+    return frozenset(key for item in batch.items.all() for key in item.rows.get("take", ()))
+
+
+def choose(
+    batch: ImportBatch, item: ImportItem, person: str | None = None, take: list[str] | None = None
+) -> None:
+    """Keep a choice for one file (选择): who it is, or the differences in which it is right."""
+    if batch.state != "ready":
+        raise RecordsError("这一批已经办理，不能再改选择")
+    if person is not None:
+        item.rows = {**item.rows, "person": person}
+    if take is not None:
+        item.rows = {**item.rows, "take": take}
+        item.differences = [{**d, "taken": d["key"] in take} for d in item.differences]
+    item.save(update_fields=["rows", "differences"])
+
+
+def apply(batch: ImportBatch) -> Change:
+    """Do it (导入): all in one transaction; raises RecordsError and leaves nothing behind when anything fails."""
+    forms = _forms(Path(batch.folder))
+    with record.writing("import", origin=f"导入 {batch.pk} {batch.title}") as act:
+        merge, _report, told = _lay(forms, batch, choices(batch), chosen_of(batch))
+        for name in sorted(merge.touched):
+            register = merge.vocabulary.registers[name]
+            gone = [str(row[register.id_field]) for row in merge.closed.get(name, ()) if row.get("superseded_at") == merge.moment]  # fmt: skip
+            model: Any = MODELS[name]
+            for at in range(0, len(gone), 400):
+                filtered = {
+                    f"{field_name(register.id_field)}__in": gone[at : at + 400],
+                    "superseded_at__isnull": True,
+                }
+                act.supersede(register, model.objects.filter(**filtered))
+            fresh = [
+                {k: v for k, v in row.items() if k != "recorded_at"}
+                for row in merge.table(name).values()
+                if row.get("recorded_at") == merge.moment
+            ]
+            act.add(register, fresh)
+        _photos(forms, told, act.change)
+    _set(batch, state="applied", change=act.change, told="")
+    return act.change
+
+
+def _photos(forms: list[Form], told: dict[str, tuple[str, str]], change: Change) -> None:
+    fresh = []
+    for file, form, _ in forms:
+        key, _state = told.get(file, ("", ""))
+        if form is None or not key or not form.photo:
+            continue
+        digest = hashlib.sha256(form.photo).digest()
+        held = Photo.objects.filter(person=key).order_by("-id").first()
+        if held is None or hashlib.sha256(bytes(held.image)).digest() != digest:
+            fresh.append(
+                Photo(person=key, image=form.photo, kind=f"image/{photo_type(form.photo)}", change=change)
+            )
+    Photo.objects.bulk_create(fresh, batch_size=200)
+
+
+def undo(batch: ImportBatch) -> Change:
+    """Take a batch back as a whole (撤销). Raises RecordsError when later work builds on it."""
+    if batch.state != "applied" or batch.change is None:
+        raise RecordsError("只有已经导入的批次可以撤销")
+    with transaction.atomic():
+        change = record.undo(batch.change, f"撤销导入 {batch.pk}")
+        Photo.objects.filter(change=batch.change).delete()
+        _set(batch, state="undone")
+    return change

@@ -1,0 +1,45 @@
+"""Packs this department adopted (采用的规则包), and the registers they declare (自建登记表)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ganbu.engine.policy import load_pack
+from ganbu.records.models import Setting
+from ganbu.vocabulary import Register, Vocabulary, load_vocabulary
+
+ADOPTED = "packs"
+
+
+def adopted() -> tuple[str, ...]:
+    """The names of the packs in use; the national baseline and the shipped registers always are."""
+    row = Setting.objects.filter(pk=ADOPTED).first()
+    return tuple(row.value) if row else ("national",)
+
+
+def adopt(packs: list[str]) -> None:
+    """Use these packs from now on. Raises PackError when one cannot be read."""
+    from ganbu.access import audit
+
+    _vocabulary(tuple(packs))
+    Setting.objects.update_or_create(pk=ADOPTED, defaults={"value": packs})
+    audit.append("packs.adopt", "、".join(packs))
+
+
+def vocabulary() -> Vocabulary:
+    """The vocabulary with all registers that adopted packs declare."""
+    return _vocabulary(adopted())
+
+
+def local_registers() -> dict[str, Register]:
+    """The registers that adopted packs declare, by name."""
+    return {name: register for name, register in vocabulary().registers.items() if register.local}
+
+
+@lru_cache(maxsize=8)
+def _vocabulary(packs: tuple[str, ...]) -> Vocabulary:
+    words = load_vocabulary()
+    merged = dict(words.registers)
+    for name in packs:
+        merged |= {n: r for n, r in load_pack(name).vocabulary.registers.items() if r.local}
+    return Vocabulary(merged, words.codes, words.facts)

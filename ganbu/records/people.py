@@ -1,0 +1,104 @@
+"""Acts upon whole people (人员): finding those who are probably one, and merging them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, QuerySet
+
+from ganbu.errors import RecordsError
+from ganbu.records.models import MODELS, Card, Change, LocalRow, Photo, field_name
+from ganbu.records.writing import Writing, all_registers, current_row, row_values, writing
+from ganbu.vocabulary import Register
+
+
+@dataclass(frozen=True)
+class Alike:
+    """People who are probably one (疑似重复), the most complete first."""
+
+    why: str
+    cards: list[Card]
+
+
+def alike(cards: QuerySet[Card], most: int = 100) -> list[Alike]:
+    """Those of the same number, then those of the same name, sex and month of birth."""
+    found: list[Alike] = []
+    seen: set[frozenset[str]] = set()
+    plain = cards.order_by().select_related(None)
+    numbers = (
+        plain.exclude(number_mark="").values("number_mark").annotate(n=Count("pk")).filter(n__gt=1)[:most]
+    )
+    for row in numbers:
+        _note(found, seen, "身份证号相同", cards.filter(number_mark=row["number_mark"]))
+    names = plain.exclude(birth="").values("name", "sex").annotate(n=Count("pk")).filter(n__gt=1).order_by("name")[:2000]  # fmt: skip
+    for named in names:
+        same: dict[str, list[Card]] = {}
+        for card in cards.filter(name=named["name"], sex=named["sex"]).exclude(birth=""):
+            same.setdefault(card.birth[:7], []).append(card)
+        for month in same.values():
+            if len(month) > 1 and len({c.number_mark for c in month if c.number_mark}) < 2:
+                _note(found, seen, "姓名、性别、出生年月相同", month)
+        if len(found) >= most:
+            break
+    return found
+
+
+def _note(found: list[Alike], seen: set[frozenset[str]], why: str, cards: Iterable[Card]) -> None:
+    group = sorted(cards, key=lambda card: (-card.completeness, card.pk))
+    key = frozenset(card.pk for card in group)
+    if len(group) > 1 and key not in seen:
+        seen.add(key)
+        found.append(Alike(why, group))
+
+
+def merge_people(keep: str, gone: list[str], reason: str) -> Change:
+    """Make several people one (合并): rows of those gone pass to the one kept, who gets what they had and it lacked.
+
+    One change, so that `undo` brings everybody back. Raises RecordsError.
+    """
+    register = all_registers()["person"]
+    kept = current_row(register, keep)
+    if kept is None or not gone or keep in gone:
+        raise RecordsError("请选一个保留的人，和至少一个并入的人")
+    names = "、".join(gone)
+    with writing("merge", reason or f"{names} 并入 {keep}", origin=f"合并 {names} → {keep}"[:300]) as act:
+        values = row_values(register, kept)
+        for one in gone:
+            row = current_row(register, one)
+            if row is None:
+                raise RecordsError(f"没有 {one} 这个人")
+            values = {**row_values(register, row), **values}
+            for other in all_registers().values():
+                _pass_on(act, other, one, keep)
+            act.supersede(register, [row])
+            if not Photo.objects.filter(person=keep).exists():
+                for photo in Photo.objects.filter(person=one).order_by("-id")[:1]:
+                    Photo.objects.create(person=keep, image=photo.image, kind=photo.kind, change=act.change)
+        values[register.id_field] = keep
+        if values != row_values(register, kept):
+            act.correct(register, keep, values)
+    return act.change
+
+
+def _pass_on(act: Writing, register: Register, gone: str, keep: str) -> None:
+    """Every row that names the person who goes, in whichever field, names the one who stays."""
+    links = [item.name for item in register.links_to("person")]
+    for link in links:
+        rows = _rows(register, link, gone)
+        if rows:
+            fresh = [{**row_values(register, row), link: keep} for row in rows]
+            act.supersede(register, rows)
+            for row, values in zip(rows, fresh, strict=True):
+                act.add(register, [values], row.origin)
+
+
+def _rows(register: Register, link: str, person: str) -> list[Any]:
+    if register.local:
+        held = LocalRow.objects.filter(register=register.name, superseded_at__isnull=True)
+        if link == register.subject_field:
+            return list(held.filter(subject=person))
+        return [row for row in held.iterator() if row.values.get(link) == person]
+    model: Any = MODELS[register.name]
+    return list(model.objects.filter(**{field_name(link): person, "superseded_at__isnull": True}))

@@ -1,0 +1,170 @@
+"""The record handed to the engine (快照): Arrow tables read from the database by ADBC, typed without a Python loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from django.db import connection
+
+from ganbu.access.sealing import keys
+from ganbu.engine.record_files import Origin
+from ganbu.engine.records import Records, date_columns
+from ganbu.records.columns import place_of
+from ganbu.records.models import MODELS, LocalRow
+from ganbu.vocabulary import Field, Register, Vocabulary, load_vocabulary
+
+_KNOWN = {"recorded_at": "meta_recorded_at", "superseded_at": "meta_superseded_at"}
+
+
+@contextmanager
+def _cursor() -> Iterator[Any]:
+    """A cursor that gives Arrow, beside Django's own connection; inside a test's transaction it could not see it."""
+    settings = connection.settings_dict
+    if connection.vendor == "postgresql":
+        from adbc_driver_postgresql import dbapi
+
+        user = quote(settings["USER"]) + (f":{quote(settings['PASSWORD'])}" if settings["PASSWORD"] else "")
+        host, port = settings["HOST"] or "", settings["PORT"] or "5432"
+        uri = f"postgresql://{user}@{host}:{port}/{quote(str(settings['NAME']))}"
+        opened = dbapi.connect(uri)
+    else:
+        from adbc_driver_sqlite import dbapi
+
+        opened = dbapi.connect(f"file:{quote(str(Path(settings['NAME']).absolute()))}?mode=ro")
+    try:
+        with opened.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                # Types are inferred from the first batch: let it be all of it.
+                cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
+            yield cursor
+    finally:
+        opened.close()
+
+
+def _fetch(statement: str) -> pa.Table:
+    if (
+        connection.in_atomic_block
+        or ":memory:" in str(connection.settings_dict["NAME"])
+        or "mode=memory" in str(connection.settings_dict["NAME"])
+    ):
+        with connection.cursor() as cursor:  # what this transaction wrote is seen by nobody else yet
+            cursor.execute(statement)
+            names = [column[0] for column in cursor.description]
+            columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
+            return pa.table({n: pa.array(c, pa.string()) for n, c in zip(names, columns, strict=True)})
+    with _cursor() as cursor:
+        cursor.execute(statement)
+        found: pa.Table = cursor.fetch_arrow_table()
+        return found
+
+
+def snapshot(
+    registers: Iterable[str] | None = None,
+    people: Iterable[str] | None = None,
+    history: bool = False,
+    vocabulary: Vocabulary | None = None,
+) -> Records:
+    """The record as Arrow tables (档案快照): all registers or some, all people or some.
+
+    Without `history` only the rows that hold now; with it every row ever recorded, with `recorded_at` and
+    `superseded_at`, so that the engine can look at it as known at a moment. Registers with no row have no table.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    wanted = list(registers) if registers is not None else list(vocabulary.registers)
+    some = sorted(set(people)) if people is not None else None
+    records = Records({}, vocabulary)
+    for name in wanted:
+        register = vocabulary.registers[name]
+        table = _local(register, some, history) if register.local else _core(register, some, history)
+        if table.num_rows:
+            records.tables[name] = table
+            records.places[name] = ""
+    return records
+
+
+def _core(register: Register, people: list[str] | None, history: bool) -> pa.Table:
+    table = MODELS[register.name]._meta.db_table
+    columns = [f'COALESCE(CAST("{name}" AS TEXT), \'\') AS "{name}"' for name in register.fields]
+    if history:
+        columns += [f"COALESCE(CAST({column} AS TEXT), '') AS {name}" for name, column in _KNOWN.items()]
+    where = [] if history else ["meta_superseded_at IS NULL"]
+    about = register.id_field if register.name == "person" else register.subject_field if register.subject == "person" else ""  # fmt: skip
+    if people is not None and about:
+        where.append(f'"{about}" IN ({", ".join(_quoted(one) for one in people) or "NULL"})')
+    clause = f" WHERE {' AND '.join(where)}" if where else ""
+    raw = _fetch(f'SELECT {", ".join(columns)} FROM "{table}"{clause} ORDER BY "row"')
+    found: dict[str, Any] = {}
+    for item in register.fields.values():
+        found.update(_column(register, item, raw[item.name], raw[register.id_field]))
+    if history:
+        for name in _KNOWN:
+            found[name] = _nulled(raw[name]).cast(pa.timestamp("us"))
+    return pa.table(found)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _nulled(column: Any) -> Any:
+    column = column.cast(pa.string())
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+
+
+def _column(register: Register, item: Field, column: Any, identities: Any) -> dict[str, Any]:
+    column = _nulled(column)
+    if item.sealed:
+        opened = keys().open
+        column = pa.chunked_array(
+            [
+                pa.array(
+                    [
+                        None if sealed is None else opened(sealed, place_of(register, item, key))
+                        for sealed, key in zip(column.to_pylist(), identities.to_pylist(), strict=True)
+                    ],
+                    pa.string(),
+                )
+            ]
+        )
+    if item.kind == "date":
+        return date_columns(item.name, item, column, Origin(register.label))
+    if item.kind in ("int", "decimal"):
+        return {item.name: column.cast(pa.int64())}
+    if item.kind == "bool":
+        return {item.name: column.cast(pa.bool_())}
+    return {item.name: column}
+
+
+def _local(register: Register, people: list[str] | None, history: bool) -> pa.Table:
+    rows = LocalRow.objects.filter(register=register.name).order_by("row")
+    if not history:
+        rows = rows.filter(superseded_at__isnull=True)
+    if people is not None:
+        rows = rows.filter(subject__in=people)
+    plain = []
+    for identity, values, since, until in rows.values_list(
+        "identity", "values", "recorded_at", "superseded_at"
+    ):
+        row = {register.id_field: identity, **{k: v for k, v in values.items() if k in register.fields}}
+        if history:
+            row |= {"recorded_at": _stamp(since), "superseded_at": _stamp(until)}
+        plain.append(row)
+    made = Records({}, with_register(register))
+    return Records.from_rows({register.name: plain}, made.vocabulary).tables[register.name]
+
+
+def with_register(register: Register) -> Vocabulary:
+    """The core vocabulary plus one register that a pack declares."""
+    core = load_vocabulary()
+    return Vocabulary({**core.registers, register.name: register}, core.codes, core.facts)
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

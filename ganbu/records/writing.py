@@ -1,0 +1,394 @@
+"""The one way a row gets into the record (登记): by a change that says who and why, in one transaction, with its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from django.db import connection, transaction
+
+from ganbu.access import audit
+from ganbu.access.current import current
+from ganbu.access.sealing import SealError, keys
+from ganbu.engine.record_files import plain_text
+from ganbu.engine.records import PRECISION, Records
+from ganbu.errors import RecordsError
+from ganbu.records.columns import from_column, place_of, to_column
+from ganbu.records.models import MODELS, Change, LocalRow, Recorded, field_name
+from ganbu.vocabulary import Register, load_vocabulary
+
+Row = dict[str, Any]
+_CHUNK = 5000
+_MODULUS = 1 << 512
+
+
+class Stale(RecordsError):
+    """The row was corrected by somebody else meanwhile (已被他人更正)."""
+
+
+class Writing:
+    """A change being made (一次变更). Use `writing(...)`."""
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.rows: Counter[str] = Counter()
+        self.people: set[str] = set()
+        self.units = False
+        self.sums: dict[str, int] = {}
+
+    def add(self, register: Register, rows: Iterable[Mapping[str, Any]], origin: str = "") -> int:
+        """Add rows of plain values; each must have its identity. Returns how many. Raises RecordsError."""
+        count = 0
+        batch: list[tuple[Any, ...]] = []
+        for row in rows:
+            batch.append((*self._stored(register, row), *self._meta(register, row, origin)))
+            self._noted(register, row)
+            count += 1
+            if len(batch) == _CHUNK:
+                self._insert(register, batch)
+                batch = []
+        if batch:
+            self._insert(register, batch)
+        self.rows[register.name] += count
+        return count
+
+    def correct(
+        self, register: Register, identity: str, values: Mapping[str, Any], expected: int | None = None
+    ) -> Row:
+        """Supersede the row that holds now by one with other values. Raises Stale and RecordsError."""
+        old = current_row(register, identity)
+        if old is None or (expected is not None and old.row != expected):
+            raise Stale(f"{register.label} {identity}：已被他人更正，请重新打开后再改")
+        plain = row_values(register, old)
+        fresh = {**plain, **values}
+        self.supersede(register, [old])
+        self.add(register, [fresh], old.origin)
+        return fresh
+
+    def supersede(self, register: Register, rows: Iterable[Recorded]) -> None:
+        """End rows: they were thought true until now (失效)."""
+        rows = list(rows)
+        keys = [row.row for row in rows]
+        model: Any = LocalRow if register.local else MODELS[register.name]
+        for at in range(0, len(keys), 500):
+            model.objects.filter(row__in=keys[at : at + 500]).update(
+                superseded_at=self.change.made_at, superseded_by=self.change
+            )
+        for row in rows:
+            self._noted(register, row_values(register, row))
+            self._sum(register.name, _ending(register, row))
+        self.rows[f"{register.name}-"] += len(keys)
+
+    def _noted(self, register: Register, row: Mapping[str, Any]) -> None:
+        if register.name == "person":
+            self.people.add(str(row[register.id_field]))
+        elif register.subject == "person" and register.subject_field:
+            self.people.add(str(row.get(register.subject_field)))
+        elif register.name == "unit":
+            self.units = True
+
+    def _sum(self, name: str, line: bytes) -> None:
+        self.sums[name] = (self.sums.get(name, 0) + _number(line)) % _MODULUS
+
+    def _stored(self, register: Register, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        identity = str(row.get(register.id_field) or "")
+        if not identity:
+            raise RecordsError(f"{register.label}：缺少{register.fields[register.id_field].label}")
+        if len(identity) > 80:
+            raise RecordsError(f"{register.label}：编号“{identity[:40]}…”超过 80 字")
+        if register.local:
+            values = local_values(register, row)
+            self._sum(register.name, canonical(values))
+            subject = str(row.get(register.subject_field) or "") if register.subject_field else ""
+            return (register.name, identity, subject, json.dumps(values, ensure_ascii=False))
+        try:
+            stored = {
+                name: to_column(register, item, row.get(name), identity)
+                for name, item in register.fields.items()
+            }
+        except ValueError as error:
+            raise RecordsError(f"{register.label} {identity}：{error}") from error
+        sealed = {
+            f.name: plain_text(row[f.name]) for f in register.fields.values() if f.sealed and stored[f.name]
+        }
+        self._sum(register.name, canonical({**stored, **sealed}))
+        return tuple(stored.values())
+
+    def _meta(self, register: Register, row: Mapping[str, Any], origin: str) -> tuple[Any, ...]:
+        own = "source" in register.fields
+        ended = row.get("superseded_at")
+        if ended is not None:
+            self._sum(register.name, f"ended {row.get(register.id_field)}".encode())
+        stamp = connection.ops.adapt_datetimefield_value
+        return (
+            self.change.pk,
+            self.change.pk if ended is not None else None,
+            stamp(row.get("recorded_at") or self.change.made_at),
+            stamp(ended),
+            (origin or str((not own and row.get("source")) or self.change.origin))[:300],
+            str(("evidence" not in register.fields and row.get("evidence")) or ""),
+            str(row.get("confidentiality") or ""),
+        )
+
+    def add_table(self, register: Register, table: pa.Table) -> None:
+        """Add the rows of a typed Arrow table of the engine, column by column."""
+        identities = table[register.id_field].to_pylist()
+        if long := next((key for key in identities if len(key) > 80), None):
+            raise RecordsError(f"{register.label}：编号“{long[:40]}…”超过 80 字")
+        columns, plain = stored_columns(register, table, identities)
+        names = list(register.fields)
+        for values in zip(*(plain.get(name, columns[name]) for name in names), strict=True):
+            self._sum(register.name, canonical(dict(zip(names, values, strict=True))))
+        told = [name for name in ("recorded_at", "superseded_at", "source", "evidence") if name in table.column_names and name not in register.fields]  # fmt: skip
+        if told:
+            keys = [{**row, register.id_field: key} for key, row in zip(identities, table.select(told).to_pylist(), strict=True)]  # fmt: skip
+            meta = [self._meta(register, row, "") for row in keys]
+        else:
+            meta = [self._meta(register, {}, "")] * len(identities)
+        rows = [
+            (*stored, *about) for stored, about in zip(zip(*columns.values(), strict=True), meta, strict=True)
+        ]
+        for at in range(0, len(rows), _CHUNK):
+            self._insert(register, rows[at : at + _CHUNK])
+        self.rows[register.name] += len(rows)
+        if register.name == "person":
+            self.people.update(identities)
+        elif register.subject == "person" and register.subject_field:
+            self.people.update(key for key in table[register.subject_field].to_pylist() if key)
+        self.units |= register.name == "unit"
+
+    def _insert(self, register: Register, rows: list[tuple[Any, ...]]) -> None:
+        meta = [
+            "meta_change",
+            "meta_superseded_by",
+            "meta_recorded_at",
+            "meta_superseded_at",
+            "meta_origin",
+            "meta_evidence",
+            "meta_confidentiality",
+        ]
+        if register.local:
+            table, columns = LocalRow._meta.db_table, ["register", "identity", "subject", "values", *meta]
+        else:
+            table, columns = MODELS[register.name]._meta.db_table, [*register.fields, *meta]
+        insert_rows(table, columns, rows)
+
+
+def insert_rows(table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows as fast as the database takes them."""
+    names = ", ".join(f'"{column}"' for column in columns)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
+                for row in rows:
+                    copy.write_row(row)
+        else:
+            marks = ", ".join(["?"] * len(columns))
+            connection.connection.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', rows)
+
+
+@contextmanager
+def writing(kind: str, reason: str = "", origin: str = "", undoes: Change | None = None) -> Iterator[Writing]:
+    """Make a change: all of it or nothing, with an audit entry and the derived cards brought up to date."""
+    from ganbu.records.cards import refresh
+
+    who = current()
+    with transaction.atomic():
+        change = Change.objects.create(
+            made_at=datetime.now(), account=who.account, actor=str(who.account or who.name), kind=kind,
+            reason=reason, origin=origin[:300], undoes=undoes,
+        )  # fmt: skip
+        act = Writing(change)
+        yield act
+        change.rows = dict(act.rows)
+        change.digest = combined(act.sums)
+        change.save(update_fields=["rows", "digest"])
+        refresh(act.people, act.units)
+        subject = next(iter(act.people)) if len(act.people) == 1 else ""
+        audit.append(
+            f"record.{kind}", subject, change=change.pk, rows=change.rows, reason=reason, digest=change.digest
+        )
+
+
+def canonical(stored: Mapping[str, Any]) -> bytes:
+    """A row as its digest sees it: what is stored by field, secrets in plain."""
+    return "\x1f".join([f"{name}={value}" for name, value in stored.items() if value is not None]).encode()
+
+
+def local_values(register: Register, row: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a local row as they are stored: plain texts, in the order of the fields."""
+    return {k: plain_text(row[k]) for k in register.fields if row.get(k) is not None and row.get(k) != ""}
+
+
+def stored_columns(
+    register: Register, table: pa.Table, identities: list[str]
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """The columns of a typed table as they are stored, and the plain text of those that are sealed."""
+    columns: dict[str, list[Any]] = {}
+    plain: dict[str, list[Any]] = {}
+    for name, item in register.fields.items():
+        values = table[name].to_pylist()
+        if item.kind == "date":
+            known = table[name + PRECISION].to_pylist() if name + PRECISION in table.column_names else [None] * len(values)  # fmt: skip
+            values = [
+                f"{precision:04}" if day is None and precision else None if day is None else day.isoformat()[:7] if precision else day.isoformat()
+                for day, precision in zip(values, known, strict=True)
+            ]  # fmt: skip
+        elif item.kind in ("text", "code", "ref", "id"):
+            values = [value or None for value in values]
+        if item.sealed:
+            plain[name] = values
+            seal = keys().seal
+            values = [
+                v and seal(v, place_of(register, item, key))
+                for v, key in zip(values, identities, strict=True)
+            ]
+        columns[name] = values
+    return columns, plain
+
+
+def _ending(register: Register, row: Any) -> bytes:
+    return f"ended {identity_of(register, row)}".encode()
+
+
+def _number(line: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(line).digest(), "big")
+
+
+def combined(sums: Mapping[str, int]) -> str:
+    """One digest of the sums of the registers; a sum does not depend on the order of the rows."""
+    told = {name: f"{value:x}" for name, value in sorted(sums.items())}
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def current_row(register: Register, identity: str) -> Any:
+    """The row of that identity that holds now, or None."""
+    if register.local:
+        return LocalRow.objects.filter(
+            register=register.name, identity=identity, superseded_at__isnull=True
+        ).first()
+    model: Any = MODELS[register.name]
+    return model.objects.filter(
+        **{field_name(register.id_field): identity, "superseded_at__isnull": True}
+    ).first()
+
+
+def identity_of(register: Register, row: Any) -> str:
+    """The identity of a stored row."""
+    return str(row.identity if register.local else getattr(row, field_name(register.id_field)))
+
+
+def row_values(register: Register, row: Any) -> Row:
+    """The plain values of a stored row: dates as PartialDate, decimals as Decimal, secrets opened."""
+    if register.local:
+        found: Row = {register.id_field: row.identity}
+        typed = Records.from_rows({register.name: [{**row.values, **found}]}, _with(register))
+        return {k: v for k, v in typed.rows(register.name)[0].items() if v is not None}
+    identity = getattr(row, field_name(register.id_field))
+    values = {
+        name: from_column(register, item, getattr(row, field_name(name)), identity)
+        for name, item in register.fields.items()
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _with(register: Register) -> Any:
+    from ganbu.records.snapshot import with_register
+
+    return with_register(register)
+
+
+def load(records: Records, kind: str = "load", reason: str = "", origin: str = "") -> Change:
+    """Put a whole record in (整体载入), with the history it has; identities that hold already are refused by the database."""
+    with writing(kind, reason, origin) as act:
+        for name in sorted(records.tables, key=lambda n: (n != "unit", n)):
+            register = records.vocabulary.registers[name]
+            if register.local:
+                act.add(register, records.rows(name))
+            else:
+                act.add_table(register, records.tables[name])
+    return act.change
+
+
+@transaction.atomic
+def undo(change: Change, reason: str = "") -> Change:
+    """Take a change back as a whole (撤销): what it added ends, what it ended holds again.
+
+    Raises RecordsError, and does nothing, where later work builds on it.
+    """
+    if change.undoes_id or hasattr(change, "undone_by"):
+        raise RecordsError("这次变更已经撤销过，或本身就是撤销")
+    registers = all_registers()
+    blocked: list[str] = []
+    plan: list[tuple[Register, list[Any], list[Any]]] = []
+    sources: list[Any] = [*MODELS.values(), LocalRow]
+    for model in sources:
+        found: dict[str, tuple[list[Any], list[Any]]] = {}
+        for at, of in enumerate(({"change": change}, {"superseded_by": change})):
+            for row in model.objects.filter(**of).order_by("row"):
+                name = row.register if model is LocalRow else model._meta.db_table.removeprefix("record_")
+                found.setdefault(name, ([], []))[at].append(row)
+        for name, (added, ended) in found.items():
+            blocked += [
+                f"{registers[name].label} {identity_of(registers[name], row)}"
+                for row in added
+                if row.superseded_by_id not in (None, change.pk)
+            ]
+            plan.append((registers[name], added, ended))
+    if blocked:
+        raise RecordsError(f"这次变更之后又有改动，撤销会丢掉它：{'、'.join(blocked[:5])}{' 等' if len(blocked) > 5 else ''} {len(blocked)} 处；请先撤销后来的变更")  # fmt: skip
+    with writing("undo", reason, f"撤销 {change.pk}", undoes=change) as act:
+        for register, added, ended in plan:
+            act.supersede(register, [row for row in added if row.superseded_at is None])
+            own = {row.row for row in added}
+            for row in ended:
+                if row.row not in own:
+                    act.add(register, [row_values(register, row)], row.origin)
+    return act.change
+
+
+def all_registers() -> Mapping[str, Register]:
+    """The registers of the vocabulary and those that adopted packs declare."""
+    from ganbu.records.local import vocabulary
+
+    return vocabulary().registers
+
+
+def verify() -> Iterator[str]:
+    """What is wrong with the record (核验档案): rows that do not fit the digest of the change that wrote them."""
+    sums: dict[int, dict[str, int]] = {}
+
+    def add(change: int, name: str, line: bytes) -> None:
+        of = sums.setdefault(change, {})
+        of[name] = (of.get(name, 0) + _number(line)) % _MODULUS
+
+    for name, model in MODELS.items():
+        register, source = load_vocabulary().registers[name], model.objects  # type: ignore[attr-defined]
+        fields = [field_name(f) for f in register.fields]
+        sealed = [(at, item) for at, item in enumerate(register.fields.values()) if item.sealed]
+        identity = list(register.fields).index(register.id_field)
+        for row in (
+            source.order_by("row").values_list(*fields, "change_id", "superseded_by_id", "row").iterator(5000)
+        ):
+            values, key = list(row[:-3]), row[identity]
+            try:
+                for at, item in sealed:
+                    values[at] = values[at] and keys().open(values[at], place_of(register, item, key))
+            except SealError as error:
+                yield f"{register.label} 第 {row[-1]} 行：{error}"
+            add(row[-3], name, canonical(dict(zip(register.fields, values, strict=True))))
+            if row[-2]:
+                add(row[-2], name, f"ended {key}".encode())
+    for row in LocalRow.objects.order_by("row").iterator(5000):
+        add(row.change_id, row.register, canonical(row.values))
+        if row.superseded_by_id:
+            add(row.superseded_by_id, row.register, f"ended {row.identity}".encode())
+    for change in Change.objects.order_by("id").iterator(2000):
+        if combined(sums.get(change.pk, {})) != change.digest:
+            yield f"变更第 {change.pk} 号（{change.made_at:%Y-%m-%d %H:%M:%S} {change.kind}）写入的内容与指纹不符"

@@ -1,0 +1,376 @@
+"""Finding people by conditions (条件查询): built by ticking or typed, saved and shared; cross tables with drill-down."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+from django.db.models.expressions import RawSQL
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ganbu.access import audit
+from ganbu.access.middleware import door
+from ganbu.access.perms import Rights, rights
+from ganbu.errors import GanbuError
+from ganbu.records import queries
+from ganbu.records.corps import people_where
+from ganbu.records.local import vocabulary
+from ganbu.records.models import Card, SavedQuery
+from ganbu.vocabulary import Field, Register
+from ganbu.web.people import COLUMNS, as_of
+from ganbu.web.sheets import workbook
+from ganbu.web.units import AGE_BANDS, age_of
+
+OPERATORS = (
+    ("=", gettext_lazy("是")), ("!=", gettext_lazy("不是")), (">=", gettext_lazy("不小于、不早于")),
+    ("<=", gettext_lazy("不大于、不晚于")), ("contains", gettext_lazy("包含")), ("under", gettext_lazy("属于该类")), ("known", gettext_lazy("有记载")),
+    ("missing", gettext_lazy("没有记载")),
+)  # fmt: skip
+
+
+# -- conditions -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the builder: joined by `link`, with brackets; `on` asks whether a row held on that day."""
+
+    link: str
+    opens: str
+    field: str
+    operator: str
+    value: str
+    on: str
+    closes: str
+
+
+def lines_of(asked: QueryDict) -> list[Line]:
+    """The lines of a submitted builder, those without a field left out."""
+    columns = [
+        asked.getlist(name) for name in ("link", "opens", "field", "operator", "value", "on", "closes")
+    ]
+    return [Line(*(text.strip() for text in line)) for line in zip(*columns, strict=False) if line[2]]
+
+
+def literal(item: Field, text: str) -> str:
+    """A value as the rule language writes it. Raises GanbuError."""
+    if item.kind in ("int", "decimal"):
+        if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+            raise GanbuError(_("%(field)s应填数，而不是“%(text)s”") % {"field": item.label, "text": text})
+        return text
+    if item.kind == "date":
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            raise GanbuError(
+                _("%(field)s应写作 2026-06-30，而不是“%(text)s”") % {"field": item.label, "text": text}
+            )
+        return text
+    if item.kind == "bool":
+        return "是" if text in ("是", "true", "1") else "否"
+    return "'" + text.replace("'", "") + "'"
+
+
+def expression_of(lines: list[Line]) -> str:
+    """The lines as one condition of the rule language. Raises GanbuError that names the line."""
+    words = vocabulary()
+    told = ""
+    depth = 0
+    for number, line in enumerate(lines, 1):
+        register_name, _dot, field_name = line.field.partition(".")
+        register = words.registers.get(register_name)
+        item = register.fields.get(field_name) if register else None
+        if register is None or item is None:
+            raise GanbuError(_("第 %(n)s 行：没有“%(field)s”") % {"n": number, "field": line.field})
+        try:
+            inner = _comparison(item, line)
+        except GanbuError as error:
+            raise GanbuError(_("第 %(n)s 行：%(error)s") % {"n": number, "error": error}) from error
+        if register.name != "person":
+            inner = f"any({register.label}, {' and '.join([inner, *_held(register, line.on)])})"
+        depth += len(line.opens) - len(line.closes)
+        if depth < 0:
+            raise GanbuError(_("第 %(n)s 行：右括号多了") % {"n": number})
+        told += (
+            ("" if number == 1 else " or " if line.link == "or" else " and ")
+            + line.opens
+            + inner
+            + line.closes
+        )
+    if depth:
+        raise GanbuError(_("少 %(n)s 个右括号") % {"n": depth})
+    return told
+
+
+def _comparison(item: Field, line: Line) -> str:
+    if line.operator in ("known", "missing"):
+        return f"{item.label} is {'not ' if line.operator == 'known' else ''}missing"
+    if line.operator not in dict(OPERATORS):
+        raise GanbuError(_("没有这种比较"))
+    if not line.value:
+        raise GanbuError(_("%(field)s没有填值") % {"field": item.label})
+    return f"{item.label} {line.operator} {literal(item, line.value)}"
+
+
+def _held(register: Register, on: str) -> list[str]:
+    """That a row held on a day: begun by then and not ended before."""
+    if not on:
+        return []
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", on):
+        raise GanbuError(_("日期应写作 2026-06-30"))
+    parts = []
+    if register.happened and register.fields[register.happened].kind == "date":
+        parts.append(f"{register.fields[register.happened].label} <= {on}")
+    last = next((name for name in (*register.ended, "end_date") if name in register.fields), "")
+    if last and register.fields[last].kind == "date":
+        label = register.fields[last].label
+        parts.append(f"({label} is missing or {label} > {on})")
+    return parts
+
+
+def choices(may: Rights) -> list[tuple[Register, list[Field]]]:
+    """The fields somebody may ask about; those that are encrypted are asked about nowhere."""
+    words = vocabulary()
+    found = []
+    for register in words.registers.values():
+        if register.name != "person" and register.subject != "person":
+            continue
+        if not may.sees(register):
+            continue
+        items = [
+            f for f in register.fields.values()
+            if f.kind not in ("id", "time") and not f.sealed and f.name != register.subject_field
+            and (f.secrecy != "sensitive" or register.secrecy == "sensitive")
+        ]  # fmt: skip
+        found.append((register, items))
+    return found
+
+
+def one_of(field: str, values: list[str]) -> Q:
+    """Cards whose field is one of many values, all in one parameter."""
+    postgresql = connection.vendor == "postgresql"
+    statement = (
+        "SELECT jsonb_array_elements_text(%s::jsonb)" if postgresql else "SELECT value FROM json_each(%s)"
+    )
+    return Q(**{f"{field}__in": RawSQL(statement, [json.dumps(values)])})  # noqa: S611 - one bound parameter
+
+
+def forbidden(condition: str, may: Rights) -> str:
+    """The label of a register or field in a condition that somebody may not see, or nothing."""
+    words = vocabulary()
+    for register in words.registers.values():
+        hidden = register.name != "person" and not may.sees(register)
+        if hidden and (register.label in condition or register.name in condition):
+            return register.label
+        for item in register.fields.values():
+            secret = item.sealed or (item.secrecy == "sensitive" and register.secrecy != "sensitive")
+            if register.name == "person" and secret and (item.label in condition or item.name in condition):
+                return item.label
+    return ""
+
+
+def chosen(may: Rights, condition: str, day: date) -> QuerySet[Card]:
+    """The people inside the scope for whom a condition is true. Raises GanbuError."""
+    cards = queries.visible(may.scope("people.query"))
+    if not condition:
+        return cards
+    if word := forbidden(condition, may):
+        raise GanbuError(_("不能按“%(word)s”查询：这个账号不能查看它") % {"word": word})
+    return cards.filter(one_of("pk", people_where(condition, day)))
+
+
+def narrowed(cards: QuerySet[Card], asked: Mapping[str, str]) -> QuerySet[Card]:
+    """Only those in one cell of a cross table."""
+    for name in ("row", "column"):
+        dimension, _colon, value = asked.get(name, "").partition(":")
+        if dimension == "age":
+            cards = cards.filter(_band(value))
+        elif dimension in DIMENSIONS:
+            cards = cards.filter(**{DIMENSIONS[dimension][1]: "" if value == UNKNOWN else value})
+    return cards
+
+
+# -- the page ---------------------------------------------------------------------------------------------------
+
+
+@door("people.query")
+def query(request: HttpRequest) -> HttpResponse:
+    """The builder, its condition in the rule language, and who it is true for."""
+    may = rights(request)
+    day, _moment, wrong = as_of(request)
+    lines = lines_of(request.GET)
+    condition = request.GET.get("condition", "").strip()
+    within = request.GET.get("within", "").strip()
+    context: dict[str, Any] = {
+        "choices": choices(may), "operators": OPERATORS, "lines": lines or [Line("", "", "", "=", "", "", "")],
+        "day": day, "dimensions": [(key, told[0]) for key, told in DIMENSIONS.items()],
+        "saved": SavedQuery.objects.filter(Q(account_id=request.user.pk) | Q(shared=True)).select_related("account").order_by("name"),
+        "codes": json.dumps({f"{r.name}.{f.name}": vocabulary().codes[f.target].names()[:300] for r, items in choices(may) for f in items if f.kind == "code"}, ensure_ascii=False),
+    }  # fmt: skip
+    try:
+        if lines and "build" in request.GET:
+            condition = expression_of(lines)
+        if within and condition:
+            condition = f"({within}) and ({condition})"
+        context["condition"] = condition
+        if condition or "row" in request.GET or "all" in request.GET:
+            cards = narrowed(chosen(may, condition, day), request.GET).order_by("place", "pk")
+            if "xlsx" in request.GET:
+                may.require("people.export")
+                return _exported(request, cards, condition)
+            context["page"] = Paginator(cards, 50).get_page(request.GET.get("page"))
+            audit.append("query", "", condition=condition, found=context["page"].paginator.count)
+    except GanbuError as error:
+        wrong = str(error)
+    context |= {"wrong": wrong, "rights": may, "columns": COLUMNS}
+    return render(request, "web/query.html", context, status=422 if wrong else 200)
+
+
+def _exported(request: HttpRequest, cards: QuerySet[Card], condition: str) -> HttpResponse:
+    audit.append("export", "", kind="list", rows=cards.count(), condition=condition)
+    fields = [name.replace("node.", "node__") for name, _label in COLUMNS]
+    head = [_("编号"), *(_(label) for _name, label in COLUMNS)]
+    return workbook(
+        request, "list.xlsx", _("人员名单"), head, cards.values_list("pk", *fields).iterator(2000)
+    )  # type: ignore[return-value]
+
+
+@door("people.query", methods=("POST",))
+def save(request: HttpRequest) -> HttpResponse:
+    """Keep a query, for oneself or for all."""
+    name, condition = request.POST.get("name", "").strip()[:100], request.POST.get("condition", "").strip()
+    if not name or not condition:
+        messages.error(request, _("请先查询，再给方案起名"))
+        return redirect("query")
+    SavedQuery.objects.create(
+        account_id=rights(request).account.pk,
+        name=name,
+        condition=condition,
+        shared=bool(request.POST.get("shared")),
+    )
+    messages.success(request, _("已保存"))
+    return redirect(f"{reverse('query')}?{urlencode({'condition': condition})}")
+
+
+@door("people.query", methods=("POST",))
+def drop(request: HttpRequest, pk: int) -> HttpResponse:
+    """Forget one's own query."""
+    get_object_or_404(SavedQuery, pk=pk, account_id=request.user.pk).delete()
+    messages.success(request, _("已删除"))
+    return redirect("query")
+
+
+# -- cross tables -----------------------------------------------------------------------------------------------
+
+UNKNOWN = "—"
+DIMENSIONS = {
+    "sex": (gettext_lazy("性别"), "sex"), "age": (gettext_lazy("年龄段"), "birth"), "education": (gettext_lazy("最高学历"), "education"),
+    "political_status": (gettext_lazy("政治面貌"), "political_status"), "ethnic_group": (gettext_lazy("民族"), "ethnic_group"),
+    "level": (gettext_lazy("职务层次"), "level"), "rank": (gettext_lazy("职级"), "rank"), "management": (gettext_lazy("管理类别"), "management"),
+    "status": (gettext_lazy("管理状态"), "status"), "unit": (gettext_lazy("机构"), "node__name"),
+}  # fmt: skip
+
+
+def _band_label(birth: str, day: date) -> str:
+    age = age_of(birth, day)
+    return (
+        UNKNOWN if age is None else next(str(label) for low, high, label in AGE_BANDS if low <= age <= high)
+    )
+
+
+def _band(label: str) -> Q:
+    """Whoever is in an age band today, by birth; the same arithmetic as the label, asked of every birth there is."""
+    day = date.today()
+    births = Card.objects.order_by().values_list("birth", flat=True).distinct()
+    return one_of("birth", [birth for birth in births if _band_label(birth, day) == label])
+
+
+@door("people.query")
+def cross(request: HttpRequest) -> HttpResponse:
+    """Two dimensions, counts, shares; every cell opens the people in it."""
+    may = rights(request)
+    day, _moment, wrong = as_of(request)
+    condition = request.GET.get("condition", "").strip()
+    down, across = request.GET.get("down", "age"), request.GET.get("across", "sex")
+    context: dict[str, Any] = {"dimensions": [(k, v[0]) for k, v in DIMENSIONS.items()], "down": down, "across": across, "condition": condition}  # fmt: skip
+    if down not in DIMENSIONS or across not in DIMENSIONS or down == across:
+        wrong = wrong or _("请选两个不同的项目")
+    try:
+        if not wrong:
+            cards = chosen(may, condition, day).order_by()
+            counts: Counter[tuple[str, str]] = Counter()
+            fields = (DIMENSIONS[down][1], DIMENSIONS[across][1])
+            for first, second, number in cards.values_list(*fields).annotate(n=Count("pk")):
+                counts[_shown(down, first), _shown(across, second)] += number
+            context |= _table(counts, down, across, condition)
+            if "xlsx" in request.GET:
+                may.require("people.export")
+                audit.append("export", "", kind="cross", condition=condition, down=down, across=across)
+                rows = [
+                    [row["label"], *(cell["n"] for cell in row["cells"]), row["total"]]
+                    for row in context["rows"]
+                ]
+                return workbook(request, "cross.xlsx", _("交叉统计"), [str(DIMENSIONS[down][0]), *context["columns"], _("合计")], rows)  # type: ignore[return-value]  # fmt: skip
+    except GanbuError as error:
+        wrong = str(error)
+    return render(
+        request, "web/cross.html", {**context, "wrong": wrong, "rights": may}, status=422 if wrong else 200
+    )
+
+
+def _shown(dimension: str, value: Any) -> str:
+    return _band_label(value or "", date.today()) if dimension == "age" else value or UNKNOWN
+
+
+def _ordered(dimension: str, labels: set[str]) -> list[str]:
+    words = vocabulary().codes
+    table = {"education": "education_level", "level": "post_level", "rank": "rank"}.get(dimension, "")
+    order: list[str] = [str(label) for _low, _high, label in AGE_BANDS] if dimension == "age" else list(words[table].order) if table in words else []  # fmt: skip
+    return sorted(labels, key=lambda w: (w == UNKNOWN, order.index(w) if w in order else 999, w))
+
+
+def _table(counts: Counter[tuple[str, str]], down: str, across: str, condition: str) -> dict[str, Any]:
+    rows = _ordered(down, {first for first, _second in counts})
+    columns = _ordered(across, {second for _first, second in counts})
+    total = sum(counts.values())
+
+    def link(**cell: str) -> str:
+        return f"{reverse('query')}?{urlencode({'condition': condition, **cell})}"
+
+    most = max((sum(counts[r, c] for c in columns) for r in rows), default=1) or 1
+    return {
+        "columns": columns,
+        "total": total,
+        "totals": [{"n": sum(counts[r, c] for r in rows), "url": link(column=f"{across}:{c}")} for c in columns],
+        "rows": [
+            {
+                "label": r, "total": sum(counts[r, c] for c in columns), "url": link(row=f"{down}:{r}"),
+                "share": round(100 * sum(counts[r, c] for c in columns) / total, 1) if total else 0,
+                "cells": [{"n": counts[r, c], "url": link(row=f"{down}:{r}", column=f"{across}:{c}")} for c in columns],
+                "bars": _bars([counts[r, c] for c in columns], most),
+            }
+            for r in rows
+        ],
+    }  # fmt: skip
+
+
+def _bars(numbers: list[int], most: int) -> list[dict[str, Any]]:
+    """The parts of one stacked bar, 300 wide for the largest row."""
+    found, x = [], 0.0
+    for at, number in enumerate(numbers):
+        width = round(300 * number / most, 1)
+        found.append({"x": x, "width": width, "kind": f"k{at % 5 + 1}", "n": number})
+        x = round(x + width, 1)
+    return found

@@ -1,0 +1,119 @@
+"""Declared registers (自建登记表): what packs add to the record has lists, forms and templates without a line of code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from ganbu.access import audit
+from ganbu.access.middleware import door
+from ganbu.access.perms import rights
+from ganbu.errors import GanbuError
+from ganbu.formats.tables import read_table
+from ganbu.records import queries
+from ganbu.records.local import local_registers
+from ganbu.records.models import Card, LocalRow
+from ganbu.records.tables import rows_from_table, template_rows
+from ganbu.records.writing import writing
+from ganbu.vocabulary import Register
+from ganbu.web.sheets import workbook
+
+SHEET_LIMIT = 20 * 1024 * 1024
+
+
+def _register(request: HttpRequest, name: str) -> Register:
+    register = local_registers().get(name)
+    if register is None or not rights(request).sees(register):
+        raise Http404
+    return register
+
+
+@door("registers.write")
+def registers(request: HttpRequest) -> HttpResponse:
+    """The registers that adopted packs declare."""
+    may = rights(request)
+    counts: dict[str, int] = {}
+    for name in (
+        LocalRow.objects.filter(superseded_at__isnull=True).values_list("register", flat=True).iterator()
+    ):
+        counts[name] = counts.get(name, 0) + 1
+    lines = [
+        {"register": register, "count": counts.get(name, 0)}
+        for name, register in local_registers().items()
+        if may.sees(register)
+    ]
+    return render(request, "web/registers.html", {"lines": lines})
+
+
+@door("registers.write", methods=("GET", "POST"))
+def register(request: HttpRequest, name: str) -> HttpResponse:
+    """The rows of a register within the scope; a new row for somebody; a filled template to load."""
+    known = _register(request, name)
+    may = rights(request)
+    if request.method == "POST":
+        if not may.changes(known):
+            raise Http404
+        if "file" in request.FILES:
+            return _load(request, known)
+        found = queries.find(
+            queries.visible(may.scope("registers.write")), request.POST.get("who", "").strip()
+        )
+        people = list(found[:2]) if request.POST.get("who", "").strip() else []
+        if len(people) == 1:
+            return redirect("add", people[0].pk, name)
+        messages.error(request, _("没有这个人") if not people else _("不止一人，请写全姓名或编号"))
+        return redirect("register", name)
+    rows = LocalRow.objects.filter(register=name, superseded_at__isnull=True)
+    scope = may.scope("registers.write")
+    if not scope.everybody:
+        rows = rows.filter(subject__in=queries.visible(scope).order_by().values("pk"))
+    page = Paginator(rows.order_by("-row"), 50).get_page(request.GET.get("page"))
+    names = dict(Card.objects.filter(pk__in=[row.subject for row in page]).values_list("pk", "name"))
+    items = [f for f in known.fields.values() if f.name not in (known.id_field, known.subject_field)]
+    lines = [
+        {"row": row, "name": names.get(row.subject, row.subject), "cells": [(item, row.values.get(item.name, "")) for item in items]}
+        for row in page
+    ]  # fmt: skip
+    if known.secrecy == "sensitive":
+        audit.append("read.sensitive", "", registers=[name], rows=len(lines))
+    return render(request, "web/register.html", {"register": known, "items": items, "page": page, "lines": lines, "changes": may.changes(known)})  # fmt: skip
+
+
+def _load(request: HttpRequest, known: Register) -> HttpResponse:
+    """Rows of a filled template: all of them or, with the reasons, none."""
+    file: Any = request.FILES["file"]
+    scope = rights(request).scope("registers.write")
+    try:
+        if (file.size or 0) > SHEET_LIMIT:
+            raise GanbuError(_("文件超过 20 MB，请分几次导入"))
+        rows = rows_from_table(
+            known, read_table(file.name or "", file.read()), lambda word: _who(scope, word)
+        )
+        with writing("import", _("填报模板"), origin=str(file.name)[:200]) as act:
+            act.add(known, rows)
+        messages.success(request, _("已登记 %(count)s 行") % {"count": len(rows)})
+    except GanbuError as error:
+        messages.error(request, str(error))
+    return redirect("register", known.name)
+
+
+def _who(scope: Any, word: str) -> str:
+    """The identity of somebody named in a cell: their number or a name that only one has. Raises GanbuError."""
+    cards = queries.visible(scope)
+    exact = list(cards.filter(pk=word)[:1]) or list(cards.filter(name=word)[:2])
+    if len(exact) != 1:
+        raise GanbuError(_("不止一人叫“%(word)s”，请写编号") % {"word": word} if exact else _("没有“%(word)s”") % {"word": word})  # fmt: skip
+    return str(exact[0].pk)
+
+
+@door("registers.write")
+def template(request: HttpRequest, name: str) -> HttpResponse:
+    """An empty workbook to fill in and load."""
+    known = _register(request, name)
+    head, hints = template_rows(known)
+    return workbook(request, f"{known.label}.xlsx", known.label, head, hints)  # type: ignore[return-value]

@@ -1,0 +1,144 @@
+"""Template tags of Ganbu (模板标签): showing values of the record, addresses that keep their query."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from ganbu.access.roles import roles
+from ganbu.dates import PartialDate
+from ganbu.engine.explain import shown as explained
+from ganbu.vocabulary import Field, Register
+
+register = template.Library()
+
+
+def english() -> bool:
+    """Whether the page is in English."""
+    return (get_language() or "").startswith("en")
+
+
+@register.filter
+def label(item: Field | Register) -> str:
+    """The name of a field or register in the language of the page."""
+    return item.name.replace("_", " ").capitalize() if english() and item.name.isascii() else item.label
+
+
+@register.filter
+def role(name: str) -> str:
+    """The name of a role."""
+    known = roles().get(name)
+    return name if known is None else known.english if english() else known.label
+
+
+@register.filter
+def audit_action(name: str) -> str:
+    """An audit action in words."""
+    return _(AUDIT.get(name, name))
+
+
+AUDIT = {
+    "login": "登录", "logout": "退出", "login.refused": "登录被拒", "login.second": "二次验证", "login.second.refused": "二次验证被拒",
+    "login.spare": "用备用码登录", "refused": "越权被拒", "account.create": "建立账号", "account.enable": "启用账号",
+    "account.disable": "停用账号", "account.password": "更改密码", "account.factor.forget": "重设二次验证", "grant.give": "授权",
+    "grant.take": "收回授权", "audit.verify": "核验审计链", "record.load": "载入档案", "record.import": "导入", "record.edit": "更正",
+    "record.add": "新增", "record.end": "作废", "record.undo": "撤销", "record.merge": "合并人员", "record.request": "按申请更正",
+    "record.audit": "认定档案要素", "read.sensitive": "查看敏感登记表", "read.reveal": "查看原值", "export": "导出", "print": "打印",
+    "packs.adopt": "采用规则包", "keys.rotate": "更换密钥", "evaluate": "评估",
+}  # fmt: skip
+
+
+@register.filter
+def shown(value: Any) -> str:
+    """A value as people read it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return _("是") if value else _("否")
+    if isinstance(value, PartialDate):
+        return value.iso()
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    return str(value)
+
+
+@register.filter
+def told(value: Any) -> str:
+    """A value of the engine as people read it."""
+    return explained(value)
+
+
+STATES = {
+    "waiting": "等待读取", "reading": "正在读取", "ready": "待确认", "apply": "等待登记", "applying": "正在登记", "applied": "已登记",
+    "undone": "已撤销", "failed": "未能完成", "dropped": "已放弃",
+}  # fmt: skip
+ITEM_STATES = {
+    "new": "新人", "changed": "有更新", "unchanged": "无变化", "unsure": "认不准是谁", "unreadable": "读不了", "skipped": "不导入",
+}  # fmt: skip
+CHANGES = {
+    "load": "载入", "import": "导入", "edit": "更正", "add": "新增", "end": "作废", "undo": "撤销", "merge": "合并", "request": "按申请更正",
+    "audit": "认定", "restore": "恢复",
+}  # fmt: skip
+SEVERITIES = {"error": "错误", "warning": "提醒", "note": "说明"}
+REQUESTS = {"open": "待办", "granted": "已同意", "refused": "已退回"}
+
+
+@register.filter
+def state(name: str) -> str:
+    """The state of an import batch in words."""
+    return _(STATES.get(name, name))
+
+
+@register.filter
+def item_state(name: str) -> str:
+    """What an import item does, in words."""
+    return _(ITEM_STATES.get(name, name))
+
+
+@register.filter
+def change_kind(name: str) -> str:
+    """The kind of a change in words."""
+    return _(CHANGES.get(name, name))
+
+
+@register.filter
+def severity(name: str) -> str:
+    """How grave an issue is."""
+    return _(SEVERITIES.get(name, name))
+
+
+@register.filter
+def request_state(name: str) -> str:
+    """The state of a request in words."""
+    return _(REQUESTS.get(name, name))
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
+
+@register.filter
+def add_px(number: float, more: int) -> float:
+    """A coordinate moved."""
+    return number + more
+
+
+@register.filter
+def get(mapping: dict[Any, Any], key: Any) -> Any:
+    """A value by key."""
+    return mapping.get(key)
+
+
+@register.simple_tag(takes_context=True)
+def querystring_with(context: dict[str, Any], **changes: Any) -> str:
+    """The query of the page with some values changed."""
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        query[name] = value
+    return str(query.urlencode())

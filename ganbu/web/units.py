@@ -1,0 +1,273 @@
+"""Pages about units and teams (机构、班子): the tree, headcount, slots and structure."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from datetime import date
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ganbu.access.middleware import door
+from ganbu.access.perms import rights
+from ganbu.dates import PartialDate, full_years
+from ganbu.errors import GanbuError
+from ganbu.findings.models import EvaluationRun, Finding
+from ganbu.records import queries
+from ganbu.records.local import vocabulary
+from ganbu.records.models import MODELS, Card, Photo, UnitNode
+from ganbu.records.writing import current_row, writing
+from ganbu.web.people import form_fields, read_form
+
+AGE_BANDS = (
+    (0, 35, gettext_lazy("35 岁及以下")), (36, 40, "36–40"), (41, 45, "41–45"), (46, 50, "46–50"), (51, 55, "51–55"),
+    (56, 200, gettext_lazy("56 岁及以上")),
+)  # fmt: skip
+
+
+@door("units.read")
+def units(request: HttpRequest) -> HttpResponse:
+    """The first level of the tree, or what a search finds."""
+    nodes = queries.visible_units(rights(request).scope("units.read"))
+    text = request.GET.get("q", "").strip()
+    if text:
+        page = Paginator(nodes.filter(name__contains=text).order_by("place"), 50).get_page(
+            request.GET.get("page")
+        )
+        return render(request, "web/units.html", {"page": page, "q": text})
+    top = nodes.order_by("depth").values_list("depth", flat=True).first() or 0
+    first = list(nodes.filter(depth=top).order_by("place")[:500])
+    opened = first[0] if len(first) == 1 else None
+    below = branch(opened.children.order_by("place")) if opened else []
+    return render(request, "web/units.html", {"nodes": branch(first), "opened": opened, "below": below})
+
+
+@door("units.read")
+def children(request: HttpRequest, pk: int) -> HttpResponse:
+    """One level further down."""
+    node = get_object_or_404(queries.visible_units(rights(request).scope("units.read")), pk=pk)
+    return render(request, "web/branch.html", {"nodes": branch(node.children.order_by("place")[:500])})
+
+
+def branch(nodes: Any) -> list[dict[str, Any]]:
+    """Nodes with their headcount: authorised, filled, over, vacant; three statements whatever their number."""
+    nodes = list(nodes)
+    keys = [node.unit for node in nodes]
+    parents = set(UnitNode.objects.filter(parent__in=nodes).values_list("parent", flat=True))
+    unit: Any = MODELS["unit"]
+    told = {
+        row[0]: row[1:]
+        for row in unit.objects.filter(f_unit_id__in=keys, superseded_at__isnull=True).values_list(
+            "f_unit_id", "f_leaders_authorised", "f_headcount", "f_institution_headcount"
+        )
+    }
+    filled = leaders_of(keys)
+    return [
+        {"node": node, "more": node.pk in parents, **headcount(told.get(node.unit, (None, None, None)), filled[node.unit], node.people)}
+        for node in nodes
+    ]  # fmt: skip
+
+
+def leaders_of(units: list[str]) -> Counter[str]:
+    """How many leaders each unit has today."""
+    appointment: Any = MODELS["appointment"]
+    today = date.today().isoformat()
+    held = appointment.objects.filter(
+        Q(f_end_date__isnull=True) | Q(f_end_date__gt=today), superseded_at__isnull=True, f_unit__in=units,
+        f_team_member=True, f_start_date__lte=today,
+    )  # fmt: skip
+    return Counter(unit for unit, _person in set(held.values_list("f_unit", "f_person")))
+
+
+def headcount(told: tuple[Any, ...], leaders: int, people: int) -> dict[str, Any]:
+    """Authorised, filled and the difference, for leaders and for staff; unknown stays unknown."""
+    authorised = told[0]
+    staff = None if told[1] is None and told[2] is None else (told[1] or 0) + (told[2] or 0)
+    return {
+        "authorised": authorised, "leaders": leaders, "gap": None if authorised is None else authorised - leaders,
+        "staff": staff, "people": people,
+    }  # fmt: skip
+
+
+@door("units.read")
+def unit(request: HttpRequest, pk: int) -> HttpResponse:
+    """One unit: facts, headcount, teams, people, units below."""
+    node = get_object_or_404(queries.visible_units(rights(request).scope("units.read")), pk=pk)
+    rows = queries.known(queries.held(node.unit, "unit", ["unit", "team", "post", "unit_assessment"]))
+    about = next(iter(rows.get("unit", ())), None)
+    people = queries.visible(rights(request).scope("people.find")).filter(seats__node=node).distinct()
+    page = Paginator(people.order_by("place"), 50).get_page(request.GET.get("page"))
+    above = [
+        UnitNode.objects.in_bulk([int(k) for k in node.path.strip("/").split("/")])[int(k)]
+        for k in node.path.strip("/").split("/")[:-1]
+    ]  # fmt: skip
+    return render(request, "web/unit.html", {
+        "node": node, "about": about, "teams": rows.get("team", ()), "page": page, "above": above, "rights": rights(request),
+        "assessments": rows.get("unit_assessment", ())[-5:], "line": branch([node])[0], "below": branch(node.children.order_by("place")[:200]),
+        "facts": [(item, about.values.get(item.name)) for item in about.register.fields.values() if item.name in about.values and item.kind != "ref" and item.name not in ("unit_id", "name")] if about else (),
+    })  # fmt: skip
+
+
+@door("teams.read")
+def teams(request: HttpRequest) -> HttpResponse:
+    """All teams in scope, with the members they have and should have."""
+    nodes = queries.visible_units(rights(request).scope("teams.read"))
+    team: Any = MODELS["team"]
+    found = team.objects.filter(superseded_at__isnull=True)
+    if rights(request).scope("teams.read").parts and not any(not p.unit for p in rights(request).scope("teams.read").parts):  # fmt: skip
+        found = found.filter(f_unit__in=nodes.values("unit"))
+    if text := request.GET.get("q", "").strip():
+        found = found.filter(f_name__contains=text)
+    page = Paginator(found.order_by("row"), 50).get_page(request.GET.get("page"))
+    keys = [row.f_team_id for row in page]
+    members = _members(keys)
+    run = EvaluationRun.objects.first()
+    bad = Counter(Finding.objects.filter(run=run, register="team", subject__in=keys, outcome__in=("不达标", "预警")).values_list("subject", flat=True)) if run else Counter()  # fmt: skip
+    lines = [
+        {"team": row, "members": len(members.get(row.f_team_id, ())), "bad": bad[row.f_team_id]}
+        for row in page
+    ]
+    return render(request, "web/teams.html", {"page": page, "lines": lines, "q": text})
+
+
+def _members(keys: list[str]) -> dict[str, dict[str, list[Any]]]:
+    """Who sits in each team today: person to posts."""
+    appointment: Any = MODELS["appointment"]
+    today = date.today().isoformat()
+    found: dict[str, dict[str, list[Any]]] = {}
+    rows = appointment.objects.filter(
+        Q(f_end_date__isnull=True) | Q(f_end_date__gt=today), superseded_at__isnull=True, f_team__in=keys, f_start_date__lte=today
+    )  # fmt: skip
+    for row in rows.order_by("row"):
+        if row.f_team_member is not False:
+            found.setdefault(row.f_team, {}).setdefault(row.f_person, []).append(row)
+    return found
+
+
+@door("teams.read")
+def team(request: HttpRequest, team: str) -> HttpResponse:
+    """One team: slots with cards, structure, and what the rules say."""
+    model: Any = MODELS["team"]
+    row = model.objects.filter(f_team_id=team, superseded_at__isnull=True).first()
+    nodes = queries.visible_units(rights(request).scope("teams.read"))
+    if row is None or not nodes.filter(unit=row.f_unit).exists():
+        raise Http404
+    members = _members([team]).get(team, {})
+    cards = {c.pk: c for c in Card.objects.filter(pk__in=members).select_related("node")}
+    seen = set(queries.visible(rights(request).scope("people.find")).filter(pk__in=members).values_list("pk", flat=True))  # fmt: skip
+    photos = set(Photo.objects.filter(person__in=members).values_list("person", flat=True))
+    today = date.today()
+    slots: list[dict[str, Any]] = [
+        {
+            "card": cards[key], "open": key in seen, "photo": key in photos, "age": age_of(cards[key].birth, today),
+            "title": "、".join(dict.fromkeys(p.f_title or "" for p in posts)), "head": any(p.f_kind == "正职" for p in posts),
+            "since": min((p.f_start_date or "" for p in posts), default=""),
+        }
+        for key, posts in members.items() if key in cards
+    ]  # fmt: skip
+    slots.sort(key=lambda s: (not s["head"], s["card"].place))
+    vacant = max((row.f_authorised or 0) - len(slots), 0)
+    run = EvaluationRun.objects.first()
+    found = Finding.objects.filter(run=run, register="team", subject=team) if run else []
+    return render(request, "web/team.html", {
+        "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], today),
+        "found": found, "run": run, "node": nodes.filter(unit=row.f_unit).first(), "over": max(len(slots) - row.f_authorised, 0) if row.f_authorised is not None else 0,
+    })  # fmt: skip
+
+
+def age_of(birth: str, day: date) -> int | None:
+    if len(birth) < 7:
+        return None
+    return full_years(PartialDate.parse(birth).first(), day)
+
+
+def structure(cards: list[Card], day: date) -> list[tuple[str, list[tuple[str, int, int]]]]:
+    """Counts by age, sex, education, party and ethnic group; those not known are counted as such."""
+
+    def band(card: Card) -> str:
+        age = age_of(card.birth, day)
+        return (
+            _("不详")
+            if age is None
+            else next(str(label) for low, high, label in AGE_BANDS if low <= age <= high)
+        )
+
+    found = []
+    for title, of in (
+        (_("年龄"), band), (_("性别"), lambda c: c.sex or _("不详")), (_("学历"), lambda c: c.education or _("不详")),
+        (_("政治面貌"), lambda c: c.political_status or _("不详")), (_("民族"), lambda c: c.ethnic_group or _("不详")),
+    ):  # fmt: skip
+        counts = Counter(of(card) for card in cards)
+        order = [str(label) for *_rest, label in AGE_BANDS]
+        items = sorted(counts.items(), key=lambda kv: (order.index(kv[0]) if kv[0] in order else 99, -kv[1]))
+        found.append((title, [(label, n, round(100 * n / len(cards))) for label, n in items]))
+    return found
+
+
+def _unit_form(request: HttpRequest, node: UnitNode, row: Any) -> HttpResponse:
+    """The form of a unit: a new one below `node`, or `node` itself corrected, renamed, moved, abolished."""
+    register, may = vocabulary().registers["unit"], rights(request)
+    posted = request.POST if request.method == "POST" else None
+    wrong: dict[str, str] = {}
+    if posted is not None:
+        values, wrong = read_form(register, posted)
+        reason = posted.get("reason", "").strip()
+        if not reason:
+            wrong["reason"] = _("请写明事由和依据，如文号")
+        if not values.get("name"):
+            wrong["name"] = _("请填名称")
+        above = UnitNode.objects.filter(unit=values.get("parent")).first() if values.get("parent") else None
+        if values.get("parent") and above is None:
+            wrong["parent"] = _("没有编号为“%(unit)s”的机构") % {"unit": values["parent"]}
+        elif row is not None and above is not None and above.path.startswith(node.path):
+            wrong["parent"] = _("不能划到自己或自己的下级之下")
+        if not wrong:
+            try:
+                with writing("edit" if row is not None else "add", reason) as act:
+                    if row is not None:
+                        key = node.unit
+                        act.correct(register, key, values, int(posted.get("row", "0") or 0))
+                    else:
+                        key = f"U{uuid.uuid4().hex[:10]}"
+                        act.add(register, [{"unit_id": key, **values}])
+                messages.success(request, _("已登记"))
+                return redirect(
+                    "unit", UnitNode.objects.filter(unit=key).values_list("pk", flat=True).first() or node.pk
+                )
+            except GanbuError as error:
+                wrong["reason"] = str(error)
+    held = None
+    if row is not None:
+        held = next(r for r in queries.known(queries.held(node.unit, "unit", ["unit"]))["unit"])
+    fields = form_fields(may, register, posted, held, wrong)
+    if row is None and posted is None:
+        for one in fields:
+            if one["item"].name == "parent":
+                one["value"] = node.unit
+    return render(request, "web/edit_unit.html", {
+        "node": node, "row": row, "fresh": row is None, "fields": fields, "wrong": wrong, "reason": posted.get("reason", "") if posted else "",
+    }, status=422 if wrong else 200)  # fmt: skip
+
+
+@door("units.write", methods=("GET", "POST"))
+def edit_unit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Correct, rename, move or abolish a unit; its identity and everything that names it stay."""
+    node = get_object_or_404(queries.visible_units(rights(request).scope("units.write")), pk=pk)
+    row = current_row(vocabulary().registers["unit"], node.unit)
+    if row is None:
+        raise Http404
+    return _unit_form(request, node, row)
+
+
+@door("units.write", methods=("GET", "POST"))
+def new_unit(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new unit below another; a temporary one has an end."""
+    node = get_object_or_404(queries.visible_units(rights(request).scope("units.write")), pk=pk)
+    return _unit_form(request, node, None)
