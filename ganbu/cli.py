@@ -25,6 +25,9 @@ app = typer.Typer(
 packs = typer.Typer(help="规则包：列出、检查、测试、统计覆盖。", no_args_is_help=True)
 export = typer.Typer(help="导出。", no_args_is_help=True)
 bench = typer.Typer(help="性能测试。", no_args_is_help=True)
+from ganbu.web.commands import app as installation  # noqa: E402 - its commands stand beside ours
+
+app.registered_commands += installation.registered_commands
 app.add_typer(packs, name="packs")
 app.add_typer(export, name="export")
 app.add_typer(bench, name="bench")
@@ -656,13 +659,33 @@ def demo(
     people: Annotated[int, typer.Option("--people", help="人数")] = 1200,
     folder: Annotated[Path, typer.Option("--dir", help="数据文件夹")] = Path("ganbu-data"),
     seed: Annotated[int, typer.Option("--seed", help="随机种子；同一种子得同一个县")] = 2026,
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="网页界面尚未提供，目前两者相同")] = True,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="是否接着提供网页服务")] = True,
+    port: Annotated[int, typer.Option("--port", help="网页端口")] = 8000,
 ) -> None:
-    """编造一个县，导入任免审批表，评估全部规则包，打印报告。没有一个真实的人。"""
+    """编造一个县，导入任免审批表，评估全部规则包，打印报告，提供网页。没有一个真实的人。"""
+    import shutil
+
     from ganbu.demo import build, report
+    from ganbu.demo.build import BASE
+    from ganbu.demo.database import fill
     from ganbu.synthetic import DEFAULT_DAY
 
-    report(build(folder, people, seed, DEFAULT_DAY, out), out)
+    built = build(folder, people, seed, DEFAULT_DAY, out)
+    fill(folder, folder / BASE, out)
+    shutil.rmtree(folder / BASE)
+    report(built, out)
+    from ganbu.web.context import DEMO_ACCOUNTS, DEMO_PASSWORD
+
+    out.print(f"[bold]网页[/] http://127.0.0.1:{port}，演示账号的密码都是 {DEMO_PASSWORD}：", highlight=False)
+    out.print("　".join(f"{name} {label}" for name, label in DEMO_ACCOUNTS), highlight=False)
+    if not serve:
+        where = "" if str(folder) == "ganbu-data" else f"GANBU_HOME={folder} "
+        out.print(f"[dim]启动网页：{where}ganbu serve[/]", highlight=False)
+        return
+    out.print("[dim]按 Ctrl-C 停止[/]", highlight=False)
+    from ganbu.web.server import serve as run
+
+    run("127.0.0.1", port)
 
 
 @bench.command("engine")
@@ -702,3 +725,7 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

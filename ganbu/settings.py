@@ -164,7 +164,6 @@ USE_I18N = True
 TIME_ZONE, USE_TZ = "Asia/Shanghai", False  # the record keeps local time; China has one zone
 
 STATIC_URL = "/static/"
-STATIC_ROOT = HOME / "static"
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",

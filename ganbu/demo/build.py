@@ -16,6 +16,7 @@ from ganbu.records.importing import ImportReport, import_paths
 from ganbu.synthetic import build_district, write_lrmx_folder
 
 MARK = ".ganbu-demo"
+BASE = "_before-import"
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,16 @@ def build(folder: Path, people: int, seed: int, as_of: date, console: Console) -
         district = build_district(people, seed, as_of)
         progress.advance(step)
         files = folder / "lrmx"
-        count = write_lrmx_folder(district, files, min(120, people), seed)
+        come = min(120, people)
+        district["person"] = (
+            district["person"][-come:] + district["person"][:-come]
+        )  # not the leaders, who are first
+        count = write_lrmx_folder(district, files, come, seed)
         progress.advance(step)
         Records.from_rows(
             _without(district, {row["person_id"] for row in district["person"][: count // 2]})
         ).write(folder)
+        shutil.copytree(folder, folder / BASE, ignore=shutil.ignore_patterns("lrmx", MARK))
         progress.advance(step)
         task = progress.add_task("导入 lrmx 文件", total=count)
         found = import_paths([files], folder, progress=lambda name: progress.advance(task))

@@ -9,12 +9,13 @@ from ganbu.records.models import Setting
 from ganbu.vocabulary import Register, Vocabulary, load_vocabulary
 
 ADOPTED = "packs"
+DEFAULT = ("national", "registers")
 
 
 def adopted() -> tuple[str, ...]:
     """The names of the packs in use; the national baseline and the shipped registers always are."""
     row = Setting.objects.filter(pk=ADOPTED).first()
-    return tuple(row.value) if row else ("national",)
+    return tuple(row.value) if row else DEFAULT
 
 
 def adopt(packs: list[str]) -> None:

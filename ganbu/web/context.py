@@ -48,6 +48,7 @@ def layout(request: HttpRequest) -> dict[str, Any]:
     """Navigation, whether this is the demonstration, the version."""
     signed_in = getattr(request, "user", None) is not None and request.user.is_authenticated
     return {
+        "user": getattr(request, "user", None),
         "navigation": navigation(request) if signed_in else [],
         "demo": settings.DEMO,
         "demo_accounts": DEMO_ACCOUNTS if settings.DEMO and not signed_in else (),

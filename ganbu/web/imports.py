@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
-from django.db.models import Count
+from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -92,7 +92,11 @@ def batch(request: HttpRequest, pk: int) -> HttpResponse:
     if state:
         items = items.filter(state=state)
     page = Paginator(items, 25).get_page(request.GET.get("page"))
-    issues = list(found.issues.values("code", "severity").annotate(n=Count("pk")).order_by("-n"))
+    issues = list(
+        found.issues.values("code", "severity")
+        .annotate(n=Count("pk"), example=Min("message"))
+        .order_by("severity", "-n")
+    )
     return render(request, "web/import.html", {"batch": found, "page": page, "state": state, "issues": issues, "busy": found.state in ("waiting", "reading", "apply", "applying")})  # fmt: skip
 
 

@@ -113,6 +113,7 @@ def person(request: HttpRequest, person: str) -> HttpResponse:
         "card": card, "tabs": tabs, "tab": chosen, "day": day, "moment": moment, "rights": may,
         "dated": bool(request.GET.get("as_of") or request.GET.get("known_at")), "query": request.GET.urlencode(),
     }  # fmt: skip
+    context["bare"] = [tab for tab in tabs if not tab["count"] and tab["register"].name != chosen]
     about = next(iter(happened.get("person", ())), None)
     context["header"] = _header(about, happened, day)
     context["photo"] = Photo.objects.filter(person=card.pk).exists()
@@ -260,9 +261,23 @@ def history(request: HttpRequest, person: str) -> HttpResponse:
             if row.superseded_by and not any(r.identity == row.identity and r.change == row.superseded_by for r in of):  # fmt: skip
                 lines.append((changes[row.superseded_by], register, _("作废"), _difference(may, register, None, row)))  # fmt: skip
     lines.sort(key=lambda line: -line[0].pk)
+    refs: dict[str, set[str]] = {}
+    for *_rest, told in lines:
+        for item, old, new in told:
+            if item.kind == "ref":
+                refs.setdefault(item.target, set()).update(str(v) for v in (old, new) if v)
+    names = {kind: queries.names_of(kind, wanted) for kind, wanted in refs.items()}
+    lines = [
+        (*rest, [(i, _name(names, i, old), _name(names, i, new)) for i, old, new in told])
+        for *rest, told in lines  # type: ignore[misc]
+    ]
     looked = AuditEntry.objects.filter(subject=card.pk).exclude(action__startswith="record.")[:50] if may.may("people.write") else []  # fmt: skip
     page = Paginator(lines, 50).get_page(request.GET.get("page"))
     return render(request, "web/history.html", {"card": card, "page": page, "looked": looked})
+
+
+def _name(names: dict[str, dict[str, str]], item: Field, value: Any) -> Any:
+    return names[item.target].get(str(value), value) if item.kind == "ref" and value is not None else value
 
 
 def _difference(

@@ -77,7 +77,7 @@ STATES = {
     "undone": "已撤销", "failed": "未能完成", "dropped": "已放弃",
 }  # fmt: skip
 ITEM_STATES = {
-    "new": "新人", "changed": "有更新", "unchanged": "无变化", "unsure": "认不准是谁", "unreadable": "读不了", "skipped": "不导入",
+    "new": "新人", "changed": "有更新", "same": "无变化", "unsure": "认不准是谁", "unreadable": "读不了", "skipped": "不导入",
 }  # fmt: skip
 CHANGES = {
     "load": "载入", "import": "导入", "edit": "更正", "add": "新增", "end": "作废", "undo": "撤销", "merge": "合并", "request": "按申请更正",
