@@ -34,7 +34,11 @@ app.add_typer(bench, name="bench")
 out, err = Console(), Console(stderr=True)
 
 Folder = Annotated[
-    Path, typer.Option("--records", help="档案文件夹（每张登记表一个 csv、jsonl 或 parquet 文件）")
+    Path | None,
+    typer.Option(
+        "--records",
+        help="档案文件夹（每张登记表一个 csv、jsonl 或 parquet 文件）；不写则用数据库，没有数据库时用 ganbu-data",
+    ),
 ]
 Day = Annotated[str, typer.Option("--as-of", help="基准日，如 2026-06-30；不写为今天")]
 Known = Annotated[str, typer.Option("--known-at", help="已知时点：只看此时已经登记的记录")]
@@ -54,6 +58,19 @@ def _day(text: str) -> date:
         return date.fromisoformat(text) if text else date.today()
     except ValueError as error:
         raise MisuseError(f"--as-of “{text}”应写作 2026-06-30") from error
+
+
+def _records(folder: Path | None, vocabulary: Any = None, known_at: str = "") -> Any:
+    """The record: the folder named, else the database of this installation, else the data folder."""
+    from ganbu.records.folder import open_records
+    from ganbu.web.setup import home, in_use, start
+
+    if folder is not None or not in_use():
+        return open_records(folder or home(), vocabulary)
+    start()
+    from ganbu.records.snapshot import snapshot
+
+    return snapshot(history=bool(known_at), vocabulary=vocabulary)
 
 
 def _pair(item: str, option: str, form: str) -> tuple[str, str]:
@@ -241,7 +258,7 @@ def _find(policy: str, pack: str) -> Any:
 @app.command()
 def evaluate(
     policy: Annotated[list[str], typer.Argument(help="规则名，或规则包（评估其中全部规则）")],
-    records: Folder = Path("ganbu-data"),
+    records: Folder = None,
     as_of: Day = "",
     known_at: Known = "",
     pack: PackOption = "",
@@ -254,7 +271,6 @@ def evaluate(
     from ganbu.engine.policy import load_pack, packs_root
     from ganbu.engine.run import Store
     from ganbu.engine.run import evaluate as run
-    from ganbu.records.folder import open_records
 
     if fmt not in ("table", "json", "csv", "parquet"):
         raise MisuseError("--format 只能是 table、json、csv、parquet")
@@ -269,7 +285,7 @@ def evaluate(
     store: Store | None = None
     for holder, names in groups:
         chosen = (
-            open_records(records, holder.vocabulary)
+            _records(records, holder.vocabulary, known_at)
             if store is None or holder.head.get("registers")
             else None
         )
@@ -388,7 +404,7 @@ def _show(name: str, run: Any, limit: int = 60) -> None:
 def explain(
     policy: Annotated[str, typer.Argument(help="规则名")],
     subject: Annotated[str, typer.Argument(help="编号或姓名")],
-    records: Folder = Path("ganbu-data"),
+    records: Folder = None,
     as_of: Day = "",
     known_at: Known = "",
     pack: PackOption = "",
@@ -398,14 +414,13 @@ def explain(
     """解释一个结果：每一条款、所见事实、背后的记录、参数及其依据。"""
     _one_of(fmt, "text", "json")
     from ganbu.engine.explain import explain as tell
-    from ganbu.records.folder import open_records
 
     holder = _find(policy, pack)
     told = tell(
         holder,
         policy,
         subject,
-        open_records(records, holder.vocabulary),
+        _records(records, holder.vocabulary, known_at),
         _day(as_of),
         known_at,
         {policy: _settings(settings)},
@@ -420,7 +435,7 @@ def explain(
 def simulate(
     policy: Annotated[str, typer.Argument(help="规则名")],
     against: Annotated[str, typer.Option("--against", help="对照的规则包或规则文件")],
-    records: Folder = Path("ganbu-data"),
+    records: Folder = None,
     as_of: Day = "",
     known_at: Known = "",
     pack: PackOption = "",
@@ -433,14 +448,13 @@ def simulate(
     from ganbu.engine.explain import plain, shown
     from ganbu.engine.policy import load_pack
     from ganbu.engine.simulate import simulate as compare
-    from ganbu.records.folder import open_records
 
     holder, other = _find(policy, pack), load_pack(against)
     found = compare(
         holder,
         policy,
         other,
-        open_records(records, holder.vocabulary),
+        _records(records, holder.vocabulary, known_at),
         _day(as_of),
         known_at,
         by,
@@ -566,9 +580,15 @@ def vocabulary(
 @app.command("import")
 def import_files(
     paths: Annotated[
-        list[Path], typer.Argument(help="lrmx、lrm 文件，含有它们的文件夹或 zip，或另一个档案文件夹")
+        list[Path],
+        typer.Argument(
+            help="lrmx、lrm、信息采集表或导入模板（xls、xlsx），含有它们的文件夹或 zip，或另一个档案文件夹"
+        ),
     ],
-    into: Annotated[Path, typer.Option("--into", help="导入到哪个档案文件夹")] = Path("ganbu-data"),
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="导入到哪个档案文件夹；不写则导入数据库，没有数据库时用 ganbu-data"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只预览，不写入")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="问题清单写到这个 csv")] = None,
     person: Annotated[
@@ -579,20 +599,48 @@ def import_files(
         bool, typer.Option("--prefer-new", help="与原记录不同时按文件登记（原值存于历史）；不写则保留原值")
     ] = False,
 ) -> None:
-    """导入任免审批表：要么全部写入，要么什么都不写；每一处规整都有记录，可整批撤销。"""
+    """导入任免审批表、信息采集表：要么全部写入，要么什么都不写；每一处规整都有记录，可整批撤销。"""
     from ganbu.records.importing import import_paths
+    from ganbu.web.setup import home, in_use
 
     people = dict(_pair(item, "--person", "文件名=编号") for item in person or [])
+    if into is None and in_use():
+        wrong = [
+            _told(found, report, dry_run) for found in _into_database(paths, people, prefer_new, dry_run)
+        ]
+        if any(wrong):
+            raise typer.Exit(1)
+        return
     with Progress(console=err, transient=True, disable=not err.is_terminal) as shown:
         task = shown.add_task("读取", total=None)
         found = import_paths(
             paths,
-            into,
+            into or home(),
             dry_run,
             lambda name: shown.update(task, advance=1, description=name),
             people,
             prefer_new,
         )
+    if _told(found, report, dry_run):
+        raise typer.Exit(1)
+
+
+def _into_database(paths: list[Path], people: dict[str, str], prefer_new: bool, dry_run: bool) -> Any:
+    from ganbu.web.setup import start
+
+    start()
+    from ganbu.records import batches
+    from ganbu.records.importing import has_records
+
+    for path in paths:
+        if path.is_dir() and has_records(path):
+            yield batches.import_folder(path, prefer_new, dry_run)
+        else:
+            yield batches.import_files(path, people, prefer_new, dry_run)
+
+
+def _told(found: Any, report: Path | None, dry_run: bool) -> bool:
+    """Print what an import did; whether something could not be read or placed."""
     if report is not None:
         found.write(report)
     head = "预览" if dry_run else f"批次 {found.batch}"
@@ -616,42 +664,106 @@ def import_files(
             highlight=False,
             soft_wrap=True,
         )
-    if found.unreadable or found.undecided:
-        raise typer.Exit(1)
+    return bool(found.unreadable or found.undecided)
 
 
 @app.command("undo-import")
 def undo(
     batch: Annotated[str, typer.Argument(help="批次；不写则列出可撤销的批次")] = "",
-    into: Annotated[Path, typer.Option("--into", help="档案文件夹")] = Path("ganbu-data"),
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="档案文件夹；不写则撤销数据库里的批次，没有数据库时用 ganbu-data"),
+    ] = None,
 ) -> None:
-    """撤销最后一次导入，档案文件夹恢复原样。"""
+    """撤销一次导入，档案恢复原样。"""
     from ganbu.records.importing import batches, undo_import
+    from ganbu.web.setup import home, in_use, start
 
-    if not batch:
-        out.print("\n".join(batches(into)) or "没有可以撤销的导入", highlight=False)
-        return
-    undo_import(into, batch)
+    if into is None and in_use():
+        start()
+        from ganbu.records.batches import applied
+        from ganbu.records.batches import undo as undo_batch
+
+        found = applied()
+        if not batch:
+            out.print("\n".join(f"{b.pk} {b.title}" for b in found) or "没有可以撤销的导入", highlight=False)
+            return
+        chosen = next((b for b in found if str(b.pk) == batch), None)
+        if chosen is None:
+            raise MisuseError(f"没有可以撤销的批次“{batch}”")
+        undo_batch(chosen)
+    else:
+        if not batch:
+            out.print("\n".join(batches(into or home())) or "没有可以撤销的导入", highlight=False)
+            return
+        undo_import(into or home(), batch)
     out.print(f"已撤销 {batch}", highlight=False)
 
 
+Where = Annotated[str, typer.Option("--where", help="条件，如 \"性别 = '女' and 年龄 <= 35\"；不写则全部")]
+ToFolder = Annotated[Path, typer.Option("--out", help="写到哪个文件夹，每人一份")]
+
+
+def _people(records: Any, where: str, as_of: str) -> list[str] | None:
+    from ganbu.engine.select import select
+
+    return select(records, where, _day(as_of)) if where else None
+
+
+def _forms(kind: str, target: Path, records: Path | None, where: str, as_of: str) -> None:
+    from ganbu.records.exporting import export_forms
+
+    opened = _records(records)
+    count = export_forms(opened, _people(opened, where, as_of), target, kind)
+    out.print(f"已写出 {count} 份到 {target}", highlight=False)
+
+
 @export.command("lrmx")
-def lrmx(
-    target: Annotated[Path, typer.Option("--out", help="写到哪个文件夹，每人一份")],
-    records: Folder = Path("ganbu-data"),
-    where: Annotated[
-        str, typer.Option("--where", help="条件，如 \"性别 = '女' and 年龄 <= 35\"；不写则全部")
-    ] = "",
+def lrmx(target: ToFolder, records: Folder = None, where: Where = "", as_of: Day = "") -> None:
+    """导出任免审批表 lrmx。"""
+    _forms("lrmx", target, records, where, as_of)
+
+
+@export.command("docx")
+def docx(target: ToFolder, records: Folder = None, where: Where = "", as_of: Day = "") -> None:
+    """导出任免审批表 docx；字号随简历行数缩小，放在两页之内。"""
+    _forms("docx", target, records, where, as_of)
+
+
+@export.command("pdf")
+def pdf(target: ToFolder, records: Folder = None, where: Where = "", as_of: Day = "") -> None:
+    """导出任免审批表 pdf；要有一种中文字体。"""
+    _forms("pdf", target, records, where, as_of)
+
+
+@export.command("xlsx")
+def xlsx(
+    target: Annotated[Path, typer.Option("--out", help="写到哪个 xlsx 文件")],
+    records: Folder = None,
+    where: Where = "",
     as_of: Day = "",
 ) -> None:
-    """导出任免审批表 lrmx。"""
-    from ganbu.engine.select import select
-    from ganbu.records.exporting import export_lrmx
-    from ganbu.records.folder import open_records
+    """导出工作簿：每张登记表一页，列名是中文名，导入模板的格式。"""
+    from ganbu.records.exporting import export_workbook
 
-    opened = open_records(records)
-    people = select(opened, where, _day(as_of)) if where else None
-    out.print(f"已写出 {export_lrmx(opened, people, target)} 份到 {target}", highlight=False)
+    opened = _records(records)
+    rows = export_workbook(opened, _people(opened, where, as_of), target)
+    out.print(f"已写出 {rows} 行到 {target}", highlight=False)
+
+
+@export.command("records")
+def records_folder(
+    target: Annotated[Path, typer.Option("--out", help="写到哪个文件夹")],
+    records: Folder = None,
+    fmt: Annotated[str, typer.Option("--format", help="parquet、csv 或 jsonl")] = "parquet",
+    history: Annotated[bool, typer.Option("--history", help="连同已失效的记录")] = False,
+) -> None:
+    """导出档案文件夹：全部登记表，读回来与原档案相等。"""
+    _one_of(fmt, "parquet", "csv", "jsonl")
+    if target.exists() and any(target.iterdir()):
+        raise MisuseError(f"{target} 不是空文件夹，不会覆盖")
+    _records(records, known_at="now" if history else "").write(target, fmt)
+    out.print(f"已写出到 {target}", highlight=False)
 
 
 @app.command()

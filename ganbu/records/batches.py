@@ -25,12 +25,26 @@ from ganbu.formats.batch import read_batch
 from ganbu.formats.form import AppointmentForm, photo_type
 from ganbu.formats.interchange import REGISTERS
 from ganbu.formats.issues import Issue
+from ganbu.formats.tables import SUFFIXES
 from ganbu.formats.text import name_key
 from ganbu.records import writing as record
-from ganbu.records.importing import NEW, ImportReport, Units, merge_form
+from ganbu.records.books import Filing, lay_units, merge_ready, read_books
+from ganbu.records.folder import open_records
+from ganbu.records.importing import NEW, ImportReport, Units, merge_folder, merge_form, merge_rows
+from ganbu.records.local import vocabulary
 from ganbu.records.matching import People, valid_id_number
 from ganbu.records.merging import Merge
-from ganbu.records.models import MODELS, Card, Change, ImportBatch, ImportIssue, ImportItem, Photo, field_name
+from ganbu.records.models import (
+    MODELS,
+    Card,
+    Change,
+    ImportBatch,
+    ImportIssue,
+    ImportItem,
+    LocalRow,
+    Photo,
+    field_name,
+)
 from ganbu.records.snapshot import snapshot
 from ganbu.vocabulary import load_vocabulary
 
@@ -41,7 +55,8 @@ SECRET = frozenset(
     for f in r.fields.values()
     if f.sealed and r.name == "person"
 )
-Form = tuple[str, AppointmentForm | None, list[Issue]]
+Row = dict[str, Any]
+Form = tuple[str, AppointmentForm | Filing | None, list[Issue]]
 
 
 def open_batch(account: Account | None, title: str, folder: Path, prefer_new: bool = False) -> ImportBatch:
@@ -54,6 +69,8 @@ def open_batch(account: Account | None, title: str, folder: Path, prefer_new: bo
 def _forms(folder: Path, tick: Callable[[int], None] | None = None) -> list[Form]:
     found: list[Form] = []
     for number, item in enumerate(read_batch(folder), 1):
+        if Path(item[0]).suffix.lower() in SUFFIXES:
+            continue  # a workbook is read below
         found.append(item)
         if tick and number % 100 == 0:
             tick(number)
@@ -75,15 +92,21 @@ def _record_of(forms: Iterable[Form], decided: Mapping[str, str]) -> Records:
     for at in range(0, max(len(wanted), len(chosen)), 400):
         alike = Q(name__in=wanted[at : at + 400]) | Q(number_mark__in=chosen[at : at + 400])
         people |= set(Card.objects.filter(alike).values_list("pk", flat=True))
-    return snapshot((*REGISTERS, "unit"), people)
+    return snapshot((*REGISTERS, "rank", "unit"), people)
 
 
 def _lay(
-    forms: list[Form], batch: ImportBatch, decided: Mapping[str, str], chosen: frozenset[str]
+    forms: list[Form],
+    units_told: list[Row],
+    batch: ImportBatch,
+    decided: Mapping[str, str],
+    chosen: frozenset[str],
 ) -> tuple[Merge, ImportReport, dict[str, tuple[str, str]]]:
     """Lay all forms over the record: the merge, the report, and of each file whom it is about and what it does."""
+    forms = list(forms)
     merge = Merge(_record_of(forms, decided), datetime.now(), batch.prefer_new, chosen)
     report = ImportReport()
+    lay_units(merge, units_told)
     known, units = People(dict(merge.table("person"))), Units(merge)
     told: dict[str, tuple[str, str]] = {}
     for file, form, issues in forms:
@@ -99,7 +122,10 @@ def _lay(
             told[file] = ("", "skipped")
             continue
         before = (report.new, report.changed)
-        key = merge_form(form, file, issues, merge, report, known, units, decided)
+        if isinstance(form, Filing):
+            key = merge_rows(merge_ready(form), file, merge, report, known, units, decided)
+        else:
+            key = merge_form(form, file, issues, merge, report, known, units, decided)
         state = "unsure" if not key else "new" if report.new > before[0] else "changed" if report.changed > before[1] else "same"  # fmt: skip
         told[file] = (key, state)
     report.issues += merge.issues
@@ -111,12 +137,16 @@ def read(batch: ImportBatch) -> None:
     """Read a batch and keep its preview (读取并预览). Raises FormatError when nothing in it can be read."""
     _set(batch, state="reading")
     forms = _forms(Path(batch.folder), lambda number: _set(batch, done=number))
+    people, units = read_books(Path(batch.folder))
+    forms += people
     if not any(form is not None for _, form, _ in forms):
         reasons = "；".join(issue.message for _, _, issues in forms[:5] for issue in issues)
-        raise FormatError(reasons or "没有可以导入的文件（lrmx、lrm 或含有它们的 zip）")
+        raise FormatError(
+            reasons or "没有可以导入的文件（lrmx、lrm、信息采集表或导入模板，或含有它们的 zip）"
+        )
     decided = choices(batch)
     with transaction.atomic():
-        merge, report, told = _lay(forms, batch, decided, chosen_of(batch))
+        merge, report, told = _lay(forms, units, batch, decided, chosen_of(batch))
         differences: dict[str, list[dict[str, Any]]] = {}
         for one in merge.differences:
             register = load_vocabulary().registers[one.register]
@@ -163,7 +193,7 @@ def _plain(issue: Issue, text: str | None) -> str:
     return hidden(text) if secret and text else text or ""
 
 
-def _alike(form: AppointmentForm) -> list[dict[str, str]]:
+def _alike(form: AppointmentForm | Filing) -> list[dict[str, str]]:
     found = Card.objects.filter(name__in=(form.name, name_key(form.name)))[:10]
     return [
         {"person": card.pk, "name": card.name, "birth": card.birth, "post": card.post[:60]} for card in found
@@ -203,27 +233,96 @@ def choose(
 def apply(batch: ImportBatch) -> Change:
     """Do it (导入): all in one transaction; raises RecordsError and leaves nothing behind when anything fails."""
     forms = _forms(Path(batch.folder))
+    people, units = read_books(Path(batch.folder))
+    forms += people
     with record.writing("import", origin=f"导入 {batch.pk} {batch.title}") as act:
-        merge, _report, told = _lay(forms, batch, choices(batch), chosen_of(batch))
-        for name in sorted(merge.touched):
-            register = merge.vocabulary.registers[name]
-            gone = [str(row[register.id_field]) for row in merge.closed.get(name, ()) if row.get("superseded_at") == merge.moment]  # fmt: skip
-            model: Any = MODELS[name]
-            for at in range(0, len(gone), 400):
-                filtered = {
-                    f"{field_name(register.id_field)}__in": gone[at : at + 400],
-                    "superseded_at__isnull": True,
-                }
-                act.supersede(register, model.objects.filter(**filtered))
-            fresh = [
-                {k: v for k, v in row.items() if k != "recorded_at"}
-                for row in merge.table(name).values()
-                if row.get("recorded_at") == merge.moment
-            ]
-            act.add(register, fresh)
+        merge, _report, told = _lay(forms, units, batch, choices(batch), chosen_of(batch))
+        write_merge(act, merge)
         _photos(forms, told, act.change)
     _set(batch, state="applied", change=act.change, told="")
     return act.change
+
+
+def write_merge(act: record.Writing, merge: Merge) -> None:
+    """Register what a merge changed: rows it closed end, rows it made begin."""
+    for name in sorted(merge.touched):
+        register = merge.vocabulary.registers[name]
+        identity = register.id_field
+        gone = [
+            str(row[identity])
+            for row in merge.closed.get(name, ())
+            if row.get("superseded_at") == merge.moment
+        ]
+        source: Any = LocalRow if register.local else MODELS[name]
+        field = "identity" if register.local else field_name(identity)
+        own = {"register": name} if register.local else {}
+        for at in range(0, len(gone), 400):
+            held = source.objects.filter(
+                **{f"{field}__in": gone[at : at + 400], "superseded_at__isnull": True}, **own
+            )
+            act.supersede(register, held)
+        fresh = [
+            {k: v for k, v in row.items() if k != "recorded_at"}
+            for row in merge.table(name).values()
+            if row.get("recorded_at") == merge.moment
+        ]
+        act.add(register, fresh)
+
+
+def import_folder(folder: Path, prefer_new: bool = False, dry_run: bool = False) -> ImportReport:
+    """Lay a records folder over the record, as one batch that can be undone (导入档案文件夹). Raises RecordsError."""
+    words = vocabulary()
+    merge = Merge(snapshot(vocabulary=words), datetime.now(), prefer_new)
+    report = ImportReport()
+    merge_folder(open_records(folder, words), merge, report, str(folder))
+    report.rows, report.issues = merge.rows, report.issues + merge.issues
+    if not dry_run and merge.touched:
+        with record.writing("import", origin=f"导入 {folder.name}") as act:
+            write_merge(act, merge)
+            batch = ImportBatch.objects.create(
+                title=folder.name[:200], folder="", state="applied", prefer_new=prefer_new, change=act.change,
+                counts={"new": report.new, "changed": report.changed, "same": report.unchanged},
+            )  # fmt: skip
+        report.batch = str(batch.pk)
+    return report
+
+
+def import_files(
+    path: Path, people: Mapping[str, str], prefer_new: bool = False, dry_run: bool = False
+) -> ImportReport:
+    """Import forms, workbooks and zips from the command line: read, decide as told, apply (命令行导入)."""
+    batch = open_batch(None, path.name, path.absolute(), prefer_new)
+    try:
+        read(batch)
+        chosen = [
+            item for item in batch.items.all() if people.get(item.file) or people.get(Path(item.file).name)
+        ]
+        for item in chosen:
+            choose(batch, item, person=people.get(item.file) or people[Path(item.file).name])
+        if chosen:
+            read(batch)
+        report = _report(batch)
+        if dry_run:
+            batch.delete()
+        else:
+            change = apply(batch)
+            report.batch, report.rows = str(batch.pk), Counter({k: v for k, v in change.rows.items() if not k.endswith("-")})  # fmt: skip
+        return report
+    except Exception:
+        ImportBatch.objects.filter(pk=batch.pk).exclude(state="applied").delete()
+        raise
+
+
+def _report(batch: ImportBatch) -> ImportReport:
+    counts = batch.counts
+    report = ImportReport(
+        files=sum(counts.values()), unreadable=counts.get("unreadable", 0), undecided=counts.get("unsure", 0),
+        new=counts.get("new", 0), changed=counts.get("changed", 0), unchanged=counts.get("same", 0),
+    )  # fmt: skip
+    report.issues = [
+        Issue(i.file, i.field, i.code, i.message, i.raw, i.normalised or None, i.severity, i.line) for i in batch.issues.all()
+    ]  # fmt: skip
+    return report
 
 
 def _photos(forms: list[Form], told: dict[str, tuple[str, str]], change: Change) -> None:
@@ -250,3 +349,8 @@ def undo(batch: ImportBatch) -> Change:
         Photo.objects.filter(change=batch.change).delete()
         _set(batch, state="undone")
     return change
+
+
+def applied() -> list[ImportBatch]:
+    """Batches that can be undone, the last first."""
+    return list(ImportBatch.objects.filter(state="applied").order_by("-pk"))

@@ -19,6 +19,8 @@ from ganbu.formats.batch import FORMS, read_batch
 from ganbu.formats.form import AppointmentForm
 from ganbu.formats.interchange import form_to_rows
 from ganbu.formats.issues import Issue
+from ganbu.formats.tables import SUFFIXES
+from ganbu.records.books import lay_units, merge_ready, read_books
 from ganbu.records.folder import batches, new_batch, open_records, replace_tables, undo, writing
 from ganbu.records.matching import People, valid_id_number
 from ganbu.records.merging import META, Merge, fresh_id, merge_details, same
@@ -100,7 +102,7 @@ def _import(
     paths: list[Path], into: Path, batch: str | None, progress: Callable[[str], None] | None,
     people: Mapping[str, str], prefer_new: bool,
 ) -> ImportReport:  # fmt: skip
-    existing = open_records(into) if _has_records(into) else Records()
+    existing = open_records(into) if has_records(into) else Records()
     merge = Merge(existing, datetime.now().replace(microsecond=0), prefer_new)
     report = ImportReport(batch=batch or "")
     known = People(dict(merge.table("person")))
@@ -109,14 +111,27 @@ def _import(
     for path in paths:
         if (
             path.is_dir()
-            and _has_records(path)
+            and has_records(path)
             and not any(f.suffix.lower() in (*FORMS, ".zip") for f in path.rglob("*"))
         ):
             folders += 1
-            _merge_folder(open_records(path), merge, report, str(path))
+            merge_folder(open_records(path), merge, report, str(path))
             known = People(dict(merge.table("person")))
             continue
+        filings, told_units = read_books(path)
+        lay_units(merge, told_units)
+        units = Units(merge)
+        for name, filing, issues in filings:
+            report.issues += issues
+            if filing is None:
+                wrong = any(issue.severity == "error" for issue in issues)
+                report.files, report.unreadable = report.files + wrong, report.unreadable + wrong
+                continue
+            report.files += 1
+            merge_rows(merge_ready(filing), name, merge, report, known, units, people)
         for name, form, issues in read_batch(path):
+            if Path(name).suffix.lower() in SUFFIXES:
+                continue
             report.issues += issues
             if form is None and not any(issue.severity == "error" for issue in issues):
                 continue
@@ -131,7 +146,7 @@ def _import(
     if report.files and report.files == report.unreadable and not folders:
         raise FormatError("；".join(issue.message for issue in report.issues[:5]))
     if not report.files and not folders:
-        raise FormatError("没有可以导入的文件（lrmx、lrm、zip，或档案文件夹）")
+        raise FormatError("没有可以导入的文件（lrmx、lrm、xlsx、zip，或档案文件夹）")
     tables = merge.tables()
     if batch is not None and merge.touched:
         old = {name: Path(place).name for name, place in existing.places.items() if place}
@@ -141,7 +156,8 @@ def _import(
     return report
 
 
-def _has_records(folder: Path) -> bool:
+def has_records(folder: Path) -> bool:
+    """Whether a folder holds tables of a record."""
     return folder.is_dir() and any(
         f.suffix.lower() in (".parquet", ".csv", ".jsonl") for f in folder.iterdir()
     )
@@ -169,6 +185,14 @@ def merge_form(
     """Lay one form over the record; the identity of its person, empty when it cannot be told who it is."""
     rows, remarks = form_to_rows(form, file)
     report.issues += [issue for issue in remarks if issue not in issues]
+    return merge_rows(rows, file, merge, report, known, units, people)
+
+
+def merge_rows(
+    rows: dict[str, list[dict[str, Any]]], file: str, merge: Merge, report: ImportReport,
+    known: People, units: Units, people: Mapping[str, str],
+) -> str:  # fmt: skip
+    """Lay what a file tells of one person over the record; their identity, empty when it cannot be told who it is."""
     person = rows["person"][0]
     if not person.get("name"):
         report.undecided += 1
@@ -183,6 +207,7 @@ def merge_form(
         return ""
     register = merge.vocabulary.registers["person"]
     _place_posts(rows["appointment"], units, file, report.issues)
+    _place_person(person, units, file, report.issues)
     fresh = not key
     key = key or known.fresh_key(person)
     for items in rows.values():
@@ -236,7 +261,16 @@ def _place_posts(appointments: list[dict[str, Any]], units: Units, file: str, is
         row["title"] = text[len(found[0]) :] or text
 
 
-def _merge_folder(records: Records, merge: Merge, report: ImportReport, folder: str) -> None:
+def _place_person(person: dict[str, Any], units: Units, file: str, issues: list[Issue]) -> None:
+    """The unit a book counts a person in, by its name."""
+    text = str(person.pop("statistics_unit", "") or "")
+    if text in units.keys:
+        person["statistics_unit"] = units.keys[text]
+    elif text:
+        issues.append(Issue(file, "统计关系所在单位", "unit.unknown", "单位不在机构表中，留空", text))
+
+
+def merge_folder(records: Records, merge: Merge, report: ImportReport, folder: str) -> None:
     """A records folder: rows by identity; a row whose identity was only numbered is new unless the same row is there."""
     for name in records.tables:
         register = records.vocabulary.registers[name]

@@ -164,6 +164,7 @@ def _start(row: Row) -> str:
 
 KEYS: dict[str, Callable[[Row], str]] = {
     "appointment": _start,
+    "rank": lambda row: str(row.get("rank")),
     "education": lambda row: f"{row.get('mode')}|{row.get('level')}",
     "assessment": lambda row: str(row.get("year")),
     "award": lambda row: f"{str(row.get('date') or '')[:7]}|{_letters(row.get('name'))}",
@@ -190,7 +191,7 @@ def merge_details(merge: Merge, key: str, rows: dict[str, list[Row]], file: str)
         for row in held:
             known[told(row)].append(str(row[register.id_field]))
         had = bool(held)
-        for item in rows[name]:
+        for item in rows.get(name, ()):
             fits = known.get(told(item), [])
             if len(fits) == 1:
                 only = {k: v for k, v in item.items() if k not in ("unit", "title", "main", "nature")}

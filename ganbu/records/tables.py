@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
-from ganbu.engine.records import Records
 from ganbu.errors import GanbuError, RecordsError, nearest
 from ganbu.formats.tables import Sheet
-from ganbu.records.snapshot import with_register
+from ganbu.formats.text import read_date
 from ganbu.vocabulary import Field, Register, load_vocabulary
 
 MOST_ERRORS = 20
+MOST_TEXT = 100_000
+_INTEGER, _DECIMAL = re.compile(r"[+-]?\d{1,15}"), re.compile(r"[+-]?\d{1,15}(\.\d+)?")
+_YES_NO = {
+    "是": True,
+    "否": False,
+    "true": True,
+    "false": False,
+    "1": True,
+    "0": False,
+    "有": True,
+    "无": False,
+}
 
 
 def typed(register: Register, item: Field, text: str) -> Any:
     """A text as a value of a field. Raises RecordsError that says what is expected."""
-    try:
-        made = Records.from_rows(
-            {register.name: [{register.id_field: "x", item.name: text}]}, with_register(register), item.label
+    expected = ""
+    if item.kind == "date":
+        found, _remark = read_date(text)
+        if found is not None:
+            return found
+        expected = "应为日期，如 2026-06-30、2026-06 或 202606"
+    elif item.kind == "int":
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        expected = "应为整数"
+    elif item.kind == "decimal":
+        if _DECIMAL.fullmatch(text) and len(text.partition(".")[2].rstrip("0")) <= item.scale:
+            return Decimal(text)
+        expected = f"应为至多 {item.scale} 位小数的数"
+    elif item.kind == "bool":
+        if text in _YES_NO:
+            return _YES_NO[text]
+        expected = "应为 是 或 否"
+    elif item.kind == "code":
+        codes = load_vocabulary().codes[item.target]
+        word = codes.canonical(text) or codes.canonical(
+            text + "族" if item.target == "ethnic_group" else text
         )
-    except GanbuError as error:
-        raise RecordsError(f"{item.label}“{text}”：{str(error).split('：', 2)[-1]}") from error
-    return made.rows(register.name)[0].get(item.name)
+        if word is not None or not codes.closed:
+            return word or text
+        expected = f"不在代码表“{codes.label}”中。{nearest(text, codes.names())}"
+    elif len(text) > MOST_TEXT:
+        expected = f"超过 {MOST_TEXT} 字"
+    else:
+        return text
+    raise RecordsError(f"{item.label}“{text[:60]}”：{expected}")
 
 
 def rows_from_table(register: Register, sheet: Sheet, who: Callable[[str], str]) -> list[dict[str, Any]]:

@@ -21,10 +21,11 @@ from ganbu.access import audit
 from ganbu.access.middleware import door
 from ganbu.errors import GanbuError
 from ganbu.records import batches
+from ganbu.records.books import template as book_template
 from ganbu.records.models import ImportBatch, ImportItem
-from ganbu.web.sheets import workbook
+from ganbu.web.sheets import sheets, workbook
 
-SUFFIXES = (".lrmx", ".lrm", ".zip", ".pic", ".jpg", ".jpeg")
+SUFFIXES = (".lrmx", ".lrm", ".zip", ".pic", ".jpg", ".jpeg", ".xlsx", ".xls", ".xlsm")
 
 
 @door("people.import", methods=("GET", "POST"))
@@ -41,6 +42,8 @@ def imports(request: HttpRequest) -> HttpResponse:
         batch = batches.open_batch(request.user, title or "", folder, bool(request.POST.get("prefer_new")))  # type: ignore[arg-type]
         audit.append("import.upload", str(batch.pk), files=len(files), title=title)
         return redirect("import", batch.pk)
+    if "template" in request.GET:
+        return sheets(request, "import-template.xlsx", [(name, head) for name, head in book_template()])  # type: ignore[return-value]
     page = Paginator(ImportBatch.objects.select_related("account").order_by("-pk"), 30).get_page(request.GET.get("page"))  # fmt: skip
     return render(request, "web/imports.html", {"page": page})
 
@@ -58,7 +61,7 @@ def _kept(files: list[UploadedFile[Any]]) -> Path:
         name = PurePosixPath((file.name or "").replace("\\", "/")).name or f"{number}"
         if PurePosixPath(name).suffix.lower() not in SUFFIXES:
             shutil.rmtree(folder)
-            raise GanbuError(_("%(name)s 不是 lrmx、lrm 或 zip 文件") % {"name": name})
+            raise GanbuError(_("%(name)s 不是 lrmx、lrm、xlsx、xls 或 zip 文件") % {"name": name})
         target = folder / name
         if target.exists():
             target = folder / f"{number}-{name}"
@@ -108,7 +111,9 @@ def _act(request: HttpRequest, found: ImportBatch, act: str) -> None:
         messages.success(request, _("已整批撤销，档案恢复原样"))
     elif act == "drop" and found.state in ("ready", "failed"):
         ImportBatch.objects.filter(pk=found.pk).update(state="dropped")
-        shutil.rmtree(found.folder, ignore_errors=True)
+        uploads = settings.HOME / "uploads"
+        if uploads in Path(found.folder).parents:  # a folder that a command named is not ours to delete
+            shutil.rmtree(found.folder, ignore_errors=True)
     elif act in ("take", "person"):
         item = get_object_or_404(ImportItem, pk=request.POST.get("item"), batch=found)
         if act == "take":

@@ -267,12 +267,12 @@ def history(request: HttpRequest, person: str) -> HttpResponse:
             if item.kind == "ref":
                 refs.setdefault(item.target, set()).update(str(v) for v in (old, new) if v)
     names = {kind: queries.names_of(kind, wanted) for kind, wanted in refs.items()}
-    lines = [
-        (*rest, [(i, _name(names, i, old), _name(names, i, new)) for i, old, new in told])
-        for *rest, told in lines  # type: ignore[misc]
+    named = [
+        (change, register, act, [(i, _name(names, i, old), _name(names, i, new)) for i, old, new in told])
+        for change, register, act, told in lines
     ]
     looked = AuditEntry.objects.filter(subject=card.pk).exclude(action__startswith="record.")[:50] if may.may("people.write") else []  # fmt: skip
-    page = Paginator(lines, 50).get_page(request.GET.get("page"))
+    page = Paginator(named, 50).get_page(request.GET.get("page"))
     return render(request, "web/history.html", {"card": card, "page": page, "looked": looked})
 
 

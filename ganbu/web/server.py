@@ -13,7 +13,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 
-class Quiet(Logger):
+class Quiet(Logger):  # type: ignore[misc]
     """Warnings and errors only."""
 
     def setup(self, cfg: Any) -> None:

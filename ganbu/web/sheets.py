@@ -46,5 +46,24 @@ def workbook(
     sheet.write_string(number + 2, 0, mark)
     book.set_properties({"title": title, "author": str(request.user), "comments": mark})
     book.close()
+    return _download(stream, name)
+
+
+def sheets(request: HttpRequest, name: str, told: Sequence[tuple[str, Sequence[str]]]) -> FileResponse:
+    """An empty workbook to fill in: sheets with their headers only; every cell is text."""
+    stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    book = xlsxwriter.Workbook(stream, {"constant_memory": True})
+    bold, text = book.add_format({"bold": True, "bottom": 1}), book.add_format({"num_format": "@"})
+    for title, head in told:
+        sheet = book.add_worksheet(title[:31])
+        sheet.freeze_panes(1, 0)
+        sheet.set_column(0, len(head) - 1, 16, text)
+        for at, label in enumerate(head):
+            sheet.write_string(0, at, label, bold)
+    book.close()
+    return _download(stream, name)
+
+
+def _download(stream: Any, name: str) -> FileResponse:
     stream.seek(0)
     return FileResponse(stream, as_attachment=True, filename=name, content_type=TYPE)
