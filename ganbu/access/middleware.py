@@ -35,7 +35,7 @@ def door(*actions: str, methods: tuple[str, ...] = ("GET",)) -> Callable[[View],
                 rights(request).require(*actions)
             return view(request, *args, **kwargs)
 
-        guarded.door = actions  # type: ignore[attr-defined]
+        guarded.door, guarded.methods = actions, methods  # type: ignore[attr-defined]
         return guarded
 
     return close

@@ -54,7 +54,7 @@ def export_workbook(records: Records, people: Iterable[str] | None, out: Path) -
     told = {str(row["person_id"]): row for row in records.rows("person") if row.get("superseded_at") is None}
     out.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    names = {
+    names: dict[str, dict[str, str]] = {
         kind: {
             str(r[records.vocabulary.registers[kind].id_field]): str(r.get("name") or "")
             for r in records.rows(kind)

@@ -8,7 +8,7 @@ from django.db.models import Avg, Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from ganbu.access.middleware import ANYBODY, SIGNED_IN, door
+from ganbu.access.middleware import SIGNED_IN, door
 from ganbu.access.perms import rights
 from ganbu.findings.models import EvaluationRun
 from ganbu.records import queries
@@ -50,19 +50,16 @@ def help_page(request: HttpRequest) -> HttpResponse:
     return render(request, "web/help.html")
 
 
-@door(ANYBODY)
 def refused(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Not allowed."""
     return render(request, "403.html", status=403)
 
 
-@door(ANYBODY)
 def missing(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Not there, or not for this account: nobody can tell which."""
     return render(request, "404.html", status=404)
 
 
-@door(ANYBODY)
 def broken(request: HttpRequest) -> HttpResponse:
     """An error of ours."""
     return render(request, "500.html", status=500)
