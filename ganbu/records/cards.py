@@ -187,7 +187,7 @@ def _card(
 ) -> tuple[Card, list[tuple[UnitNode, str]]]:  # fmt: skip
     codes = load_vocabulary().codes
     name = str(row.get("name") or key)
-    syllables = lazy_pinyin(name_key(name), style=Style.NORMAL, errors=_letters)
+    syllables = spelt(name)
     posts = [post for post in of["appointment"].get(key, ()) if _holds(post)]
     posts.sort(key=lambda post: (post.get("main") is not True, str(post.get("start_date") or "")))
     unit = str((posts[0].get("unit") if posts else None) or row.get("statistics_unit") or "")
@@ -227,6 +227,26 @@ def _card(
     if not seats and node is not None:
         seats[node.pk, ""] = (node, "")
     return card, list(seats.values())
+
+
+# Characters read otherwise as a surname than in a text.
+SURNAMES = {
+    "曾": "zeng", "单": "shan", "解": "xie", "仇": "qiu", "查": "zha", "任": "ren", "区": "ou", "朴": "piao", "盖": "ge", "覃": "qin",
+    "翟": "zhai", "员": "yun", "缪": "miao", "种": "chong", "逄": "pang", "乐": "yue", "冼": "xian", "隗": "wei", "折": "she", "牟": "mou",
+    "召": "shao", "繁": "po", "秘": "bi", "佴": "nai", "应": "ying", "华": "hua", "宁": "ning", "卜": "bu", "晟": "cheng", "重": "chong",
+}  # fmt: skip
+DOUBLE = {"尉迟": ["yu", "chi"], "万俟": ["mo", "qi"], "长孙": ["zhang", "sun"], "澹台": ["tan", "tai"], "宰父": ["zai", "fu"]}
+
+
+def spelt(name: str) -> list[str]:
+    """The syllables of a name in pinyin, its surname read as a surname; marks between parts are left out."""
+    plain = "".join(c for c in name_key(name) if c.isalnum())
+    if len(plain) > 2 and plain[:2] in DOUBLE:
+        return DOUBLE[plain[:2]] + lazy_pinyin(plain[2:], style=Style.NORMAL, errors=_letters)
+    found = lazy_pinyin(plain, style=Style.NORMAL, errors=_letters)
+    if plain[:1] in SURNAMES and found:
+        found[0] = SURNAMES[plain[0]]
+    return found
 
 
 def _letters(text: str) -> Any:
