@@ -197,11 +197,20 @@ def _take(
         issues.append(Issue(where, label, "cell.unreadable", str(error), text, severity="error", line=line))
 
 
+# A row that has none of these says nothing that could be told from another: what was wrong with it is reported.
+NEEDED = {
+    "appointment": ("title", "unit"), "rank": ("rank",), "education": ("level", "degree"), "assessment": ("year",), "award": ("name",),
+    "family": ("name",),
+}  # fmt: skip
+
+
 def merge_ready(filing: Filing) -> dict[str, list[Row]]:
     """Rows as the importer lays them over the record: posts with their unit in front, identities made from order."""
     rows = {name: [dict(row) for row in items] for name, items in filing.rows.items()}
     if not rows["person"]:
         rows["person"] = [{"name": filing.name, "id_number": filing.id_number}]
+    for name, wanted in NEEDED.items():
+        rows[name] = [row for row in rows[name] if any(row.get(item) not in (None, "") for item in wanted)]
     for name in REGISTERS[1:]:
         register = load_vocabulary().registers[name]
         for at, row in enumerate(rows[name], 1):

@@ -235,7 +235,13 @@ SURNAMES = {
     "翟": "zhai", "员": "yun", "缪": "miao", "种": "chong", "逄": "pang", "乐": "yue", "冼": "xian", "隗": "wei", "折": "she", "牟": "mou",
     "召": "shao", "繁": "po", "秘": "bi", "佴": "nai", "应": "ying", "华": "hua", "宁": "ning", "卜": "bu", "晟": "cheng", "重": "chong",
 }  # fmt: skip
-DOUBLE = {"尉迟": ["yu", "chi"], "万俟": ["mo", "qi"], "长孙": ["zhang", "sun"], "澹台": ["tan", "tai"], "宰父": ["zai", "fu"]}
+DOUBLE = {
+    "尉迟": ["yu", "chi"],
+    "万俟": ["mo", "qi"],
+    "长孙": ["zhang", "sun"],
+    "澹台": ["tan", "tai"],
+    "宰父": ["zai", "fu"],
+}
 
 
 def spelt(name: str) -> list[str]:

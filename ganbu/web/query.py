@@ -213,11 +213,14 @@ def query(request: HttpRequest) -> HttpResponse:
     lines = lines_of(request.GET)
     condition = request.GET.get("condition", "").strip()
     within = request.GET.get("within", "").strip()
+    fields, words = choices(may), vocabulary().codes
     context: dict[str, Any] = {
-        "choices": choices(may), "operators": OPERATORS, "lines": lines or [Line("", "", "", "=", "", "", "")],
+        "choices": fields, "operators": OPERATORS, "lines": lines or [Line("", "", "", "=", "", "", "")],
         "day": day, "dimensions": [(key, told[0]) for key, told in DIMENSIONS.items()],
         "saved": SavedQuery.objects.filter(Q(account_id=request.user.pk) | Q(shared=True)).select_related("account").order_by("name"),
-        "codes": json.dumps({f"{r.name}.{f.name}": vocabulary().codes[f.target].names()[:300] for r, items in choices(may) for f in items if f.kind == "code"}, ensure_ascii=False),
+        "codes": {
+            f"{r.name}.{f.name}": words[f.target].names()[:300] for r, items in fields for f in items if f.kind == "code"
+        },
     }  # fmt: skip
     try:
         if lines and "build" in request.GET:
@@ -225,7 +228,7 @@ def query(request: HttpRequest) -> HttpResponse:
         if within and condition:
             condition = f"({within}) and ({condition})"
         context["condition"] = condition
-        if condition or "row" in request.GET or "all" in request.GET:
+        if condition or "row" in request.GET or "column" in request.GET:
             cards = narrowed(chosen(may, condition, day), request.GET).order_by("place", "pk")
             if "xlsx" in request.GET:
                 may.require("people.export")

@@ -104,10 +104,7 @@ def unit(request: HttpRequest, pk: int) -> HttpResponse:
     about = next(iter(rows.get("unit", ())), None)
     people = queries.visible(rights(request).scope("people.find")).filter(seats__node=node).distinct()
     page = Paginator(people.order_by("place"), 50).get_page(request.GET.get("page"))
-    above = [
-        UnitNode.objects.in_bulk([int(k) for k in node.path.strip("/").split("/")])[int(k)]
-        for k in node.path.strip("/").split("/")[:-1]
-    ]  # fmt: skip
+    above = list(UnitNode.objects.filter(pk__in=node.path.strip("/").split("/")[:-1]).order_by("depth"))
     return render(request, "web/unit.html", {
         "node": node, "about": about, "teams": rows.get("team", ()), "page": page, "above": above, "rights": rights(request),
         "assessments": rows.get("unit_assessment", ())[-5:], "line": branch([node])[0], "below": branch(node.children.order_by("place")[:200]),

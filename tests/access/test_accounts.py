@@ -159,7 +159,9 @@ def test_pages_of_the_administrators(account):
         services.grant(one, role)
     client = Client()
     enter(client, "sys")
-    assert client.post("/accounts/", {"username": "new", "name": "新", "password": PASSWORD}).status_code == 302
+    assert (
+        client.post("/accounts/", {"username": "new", "name": "新", "password": PASSWORD}).status_code == 302
+    )
     assert "已经有了" in client.post("/accounts/", {"username": "new", "name": "新", "password": PASSWORD}).content.decode()  # fmt: skip
     made = Account.objects.get(username="new")
     for act, status in (("disable", 302), ("enable", 302), ("factor", 302), ("nonsense", 404)):
@@ -169,7 +171,10 @@ def test_pages_of_the_administrators(account):
     assert Account.objects.get(pk=system.pk).is_active
     client = Client()
     enter(client, "sec")
-    assert client.post("/grants/", {"account": made.pk, "role": "leader", "until": "2027-01-01"}).status_code == 302
+    assert (
+        client.post("/grants/", {"account": made.pk, "role": "leader", "until": "2027-01-01"}).status_code
+        == 302
+    )
     assert "三员分立" in client.post("/grants/", {"account": made.pk, "role": "audit_admin"}).content.decode()
     assert client.post(f"/grants/{made.grants.get().pk}/take/").status_code == 302
     client = Client()

@@ -43,7 +43,11 @@ def test_old_values_open_after_a_rotation(tmp_path):
     sealed, mark = keys.seal("甲", "p"), keys.mark("甲")
     assert keys.rotate() == "2"
     fresh = Keys(tmp_path)
-    assert fresh.open(sealed, "p") == "甲" and fresh.seal("乙", "p").startswith("2:") and fresh.mark("甲") == mark
+    assert (
+        fresh.open(sealed, "p") == "甲"
+        and fresh.seal("乙", "p").startswith("2:")
+        and fresh.mark("甲") == mark
+    )
     assert (tmp_path / "field-keys.json").stat().st_mode & 0o077 == 0
 
 
@@ -62,7 +66,9 @@ def test_the_chain_is_whole_and_shows_a_change(monkeypatch):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("statement", ["UPDATE access_auditentry SET subject = 'x'", "DELETE FROM access_auditentry"])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE access_auditentry SET subject = 'x'", "DELETE FROM access_auditentry"]
+)
 def test_the_database_refuses_to_change_the_chain(statement):
     audit.append("test", "s")
     with pytest.raises((DatabaseError, sqlite3.DatabaseError), match="append-only"), transaction.atomic(), connection.cursor() as cursor:  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.http import FileResponse
 from django.test import Client
 
 from ganbu.access.current import acting
@@ -35,7 +36,9 @@ def django_db_setup(django_db_setup, django_db_blocker, district):
         writing.load(Records.from_rows(district, load_vocabulary()), reason="测试数据")
         first = Card.objects.exclude(node=None).order_by("place", "pk").first()
         for name in roles():
-            account = create_account(name, roles()[name].label, PASSWORD, first.pk if name == "cadre" else "", False)
+            account = create_account(
+                name, roles()[name].label, PASSWORD, first.pk if name == "cadre" else "", False
+            )
             grant(account, name, first.node.unit if name == "unit_contact" else "")
         create_account("nobody", "没有角色", PASSWORD, must_change=False)
         run_adopted(AS_OF)
@@ -60,7 +63,25 @@ def sign_in(db, django_user_model):
 
     def enter(role: str) -> Client:
         client = Client()
-        client.force_login(django_user_model.objects.get(username=role), "django.contrib.auth.backends.ModelBackend")
+        client.force_login(
+            django_user_model.objects.get(username=role), "django.contrib.auth.backends.ModelBackend"
+        )
         return client
 
     return enter
+
+
+@pytest.fixture(autouse=True)
+def downloads_are_closed(monkeypatch):
+    """What a web server does at the end of a response, and the test client does not."""
+    opened = []
+    real = FileResponse.set_headers
+
+    def noted(self, stream):
+        opened.append(stream)
+        return real(self, stream)
+
+    monkeypatch.setattr(FileResponse, "set_headers", noted)
+    yield
+    for stream in opened:
+        stream.close()

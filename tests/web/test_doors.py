@@ -59,7 +59,10 @@ def test_nobody_passes_without_signing_in(places):
             if view.door == (ANYBODY,):
                 assert response.status_code < 500
             else:
-                assert (response.status_code, response["Location"].split("?")[0]) == (302, "/login/"), (name, verb)
+                assert (response.status_code, response["Location"].split("?")[0]) == (302, "/login/"), (
+                    name,
+                    verb,
+                )
 
 
 @pytest.mark.parametrize("role", EVERYBODY)
@@ -131,7 +134,10 @@ def test_a_person_sees_their_own_and_asks_for_corrections(sign_in, someone):
     assert client.get("/own/").headers["Location"] == reverse("person", args=[someone.pk])
     response = client.post(reverse("request-make", args=[someone.pk]), {"what": f"person|{someone.pk}|health", "value": "良好", "reason": "体检报告"})  # fmt: skip
     assert response.status_code == 302
-    assert client.post(reverse("request-decide", args=[Request.objects.get().pk]), {"act": "grant"}).status_code == 403
+    assert (
+        client.post(reverse("request-decide", args=[Request.objects.get().pk]), {"act": "grant"}).status_code
+        == 403
+    )
 
 
 def test_every_page_is_guarded_by_headers(sign_in):
@@ -144,5 +150,7 @@ def test_every_page_is_guarded_by_headers(sign_in):
 
 def test_a_form_without_its_token_is_refused(django_user_model, db):
     client = Client(enforce_csrf_checks=True)
-    client.force_login(django_user_model.objects.get(username="cadre_section"), "django.contrib.auth.backends.ModelBackend")
+    client.force_login(
+        django_user_model.objects.get(username="cadre_section"), "django.contrib.auth.backends.ModelBackend"
+    )
     assert client.post("/findings/run/").status_code == 403

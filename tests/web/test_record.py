@@ -33,7 +33,11 @@ PERSON, POST = WORDS["person"], WORDS["appointment"]
 def comparable(records: Records) -> dict[str, list[tuple]]:
     return {
         name: sorted(
-            tuple((k, str(row[k])) for k in records.vocabulary.registers[name].fields if row.get(k) not in (None, ""))
+            tuple(
+                (k, str(row[k]))
+                for k in records.vocabulary.registers[name].fields
+                if row.get(k) not in (None, "")
+            )
             for row in records.rows(name)
         )
         for name in records.tables
@@ -90,7 +94,10 @@ def test_what_was_known_then_is_known_still(someone):
 )
 def test_the_database_refuses_what_goes_round_a_change(statement, someone):
     with writing.writing("add", "测试") as act:
-        act.add(vocabulary().registers["visit_log"], [{"visit_id": "v1", "person": someone.pk, "date": "2026-01-01"}])
+        act.add(
+            vocabulary().registers["visit_log"],
+            [{"visit_id": "v1", "person": someone.pk, "date": "2026-01-01"}],
+        )
     with pytest.raises((DatabaseError, sqlite3.DatabaseError), match="append-only"), transaction.atomic(), connection.cursor() as cursor:  # fmt: skip
         cursor.execute(statement)
 
@@ -110,7 +117,10 @@ def test_two_rows_of_one_identity_never_hold(someone):
 
 
 def test_every_row_has_its_history_entry(db):
-    many = [{"person_id": f"N{n}", "name": f"新{n}", "birth_date": PartialDate(1980, 1 + n % 12)} for n in range(10_000)]
+    many = [
+        {"person_id": f"N{n}", "name": f"新{n}", "birth_date": PartialDate(1980, 1 + n % 12)}
+        for n in range(10_000)
+    ]
     change = load(Records.from_rows({"person": many}, load_vocabulary()), "import", "一万行")
     assert change.rows == {"person": 10_000}
     assert MODELS["person"].objects.filter(change=change).count() == 10_000
@@ -125,7 +135,17 @@ def test_undo_brings_back_and_is_refused_where_work_was_built_on_it(someone):
     before = comparable(snapshot())
     with writing.writing("edit", "一") as first:
         first.correct(PERSON, someone.pk, {"health": "一般"})
-        first.add(POST, [{"appointment_id": "a-new", "person": someone.pk, "title": "某职", "start_date": PartialDate(2026, 1)}])
+        first.add(
+            POST,
+            [
+                {
+                    "appointment_id": "a-new",
+                    "person": someone.pk,
+                    "title": "某职",
+                    "start_date": PartialDate(2026, 1),
+                }
+            ],
+        )
     with writing.writing("edit", "二") as second:
         second.correct(PERSON, someone.pk, {"health": "差"})
     with pytest.raises(RecordsError, match="之后又有改动"):
@@ -197,7 +217,13 @@ def test_local_rows_are_as_good_as_core_rows(someone):
 
 def test_finding_by_pinyin_initials_and_words(db):
     with writing.writing("add", "x") as act:
-        act.add(PERSON, [{"person_id": "Z1", "name": "欧阳修文", "current_post_text": "某某镇镇长"}, {"person_id": "Z2", "name": "阿依努尔·买买提"}])
+        act.add(
+            PERSON,
+            [
+                {"person_id": "Z1", "name": "欧阳修文", "current_post_text": "某某镇镇长"},
+                {"person_id": "Z2", "name": "阿依努尔·买买提"},
+            ],
+        )
     for text in ("欧阳", "修文", "ouyangxiuwen", "ouyangx", "oyxw", "OYXW", "Z1", "镇长 欧阳", "某某镇"):
         assert "Z1" in [c.pk for c in queries.find(Card.objects.all(), text)], text
     for text in ("阿依努尔", "买买提", "阿依努尔·买买提", "ayne", "ayiNu", "aynemmt"):
@@ -250,7 +276,12 @@ def test_people_alike_are_found_merged_and_parted_again(someone):
     assert current_row(WORDS["award"], "aw-dup").f_person == someone.pk
     undo(change)
     assert comparable(snapshot()) == before
-    for keep, gone in ((someone.pk, []), ("none", ["DUP"]), (someone.pk, [someone.pk]), (someone.pk, ["none"])):
+    for keep, gone in (
+        (someone.pk, []),
+        ("none", ["DUP"]),
+        (someone.pk, [someone.pk]),
+        (someone.pk, ["none"]),
+    ):
         with pytest.raises(RecordsError):
             merge_people(keep, gone, "")
 
@@ -274,7 +305,9 @@ def test_resume_and_posts_side_by_side(db):
     assert [p.state for p in found] == ["same", "dates", "only_text", "only_row"]
     picks = {found[1].key: "row", found[2].key: "text", found[3].key: "row"}
     with writing.writing("edit", "核对") as act:
-        done = settle(act, POST, PERSON, "R1", resume, found, picks, lambda text: ("UX", text.removeprefix("某局")))
+        done = settle(
+            act, POST, PERSON, "R1", resume, found, picks, lambda text: ("UX", text.removeprefix("某局"))
+        )
     assert done == 3
     resume, rows = now()
     assert [p.state for p in pairs(resume, rows, {"UX": "某局"})] == ["same"] * 4
@@ -291,7 +324,15 @@ def test_derived_dates_follow_the_day(someone):
 
 @pytest.mark.parametrize(
     ("name", "pinyin"),
-    [("曾国", "zengguo"), ("单雄", "shanxiong"), ("尉迟恭", "yuchigong"), ("解冰", "xiebing"), ("A1", "a1"), ("欧阳修", "ouyangxiu"), ("", "")],
+    [
+        ("曾国", "zengguo"),
+        ("单雄", "shanxiong"),
+        ("尉迟恭", "yuchigong"),
+        ("解冰", "xiebing"),
+        ("A1", "a1"),
+        ("欧阳修", "ouyangxiu"),
+        ("", ""),
+    ],
 )
 def test_surnames_are_read_as_surnames(name, pinyin):
     assert "".join(cards.spelt(name)) == pinyin

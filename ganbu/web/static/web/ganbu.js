@@ -42,6 +42,21 @@
     if (event.target.matches("[type=file][data-drop]")) tell(event.target);
   });
 
+  // The values of a code table beside the field that was chosen.
+  const offer = (select) => {
+    const codes = document.getElementById("codes"), input = select.closest(".query-line").querySelector("[name=value]");
+    const names = codes ? JSON.parse(codes.textContent)[select.value] : null;
+    if (input.list) input.list.remove();
+    if (!names) { input.removeAttribute("list"); return; }
+    const list = document.createElement("datalist");
+    list.id = `values-${Math.random().toString(36).slice(2)}`;
+    for (const name of names) list.append(new Option(name, name));
+    input.after(list);
+    input.setAttribute("list", list.id);
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches(".query-line [name=field]")) offer(event.target); });
+  document.addEventListener("DOMContentLoaded", () => { for (const one of document.querySelectorAll(".query-line [name=field]")) if (one.value) offer(one); });
+
   const tell = (input) => {
     const box = input.closest(".drop").querySelector("[data-told]");
     const size = [...input.files].reduce((sum, file) => sum + file.size, 0);
