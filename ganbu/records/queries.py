@@ -61,7 +61,7 @@ def visible_units(scope: Scope) -> QuerySet[UnitNode]:
 
 def find(cards: QuerySet[Card], text: str) -> QuerySet[Card]:
     """People by name, pinyin, initials, former name, identity number or its last four, or a part of the post (查找)."""
-    for word in text.split()[:5]:
+    for word in text.replace("\x00", "").split()[:5]:
         plain = word.lower().replace("'", "")
         if re.fullmatch(r"\d{17}[\dXx]", word):
             cards = cards.filter(number_mark=keys().mark(word.upper()))
@@ -217,11 +217,16 @@ def _held(register: Register, stored: Row) -> Held:
         row=stored["row"],
         change=stored["meta_change"],
         superseded_by=stored["meta_superseded_by"],
-        recorded_at=datetime.fromisoformat(stored["meta_recorded_at"]),
-        superseded_at=datetime.fromisoformat(ended) if ended else None,
+        recorded_at=_moment(stored["meta_recorded_at"]),
+        superseded_at=_moment(ended) if ended else None,
         origin=stored["meta_origin"],
         evidence=stored["meta_evidence"],
     )
+
+
+def _moment(text: str) -> datetime:
+    """A moment in local time: PostgreSQL tells its offset with it, SQLite does not."""
+    return datetime.fromisoformat(text).replace(tzinfo=None)
 
 
 def known(rows: dict[str, list[Held]], moment: datetime | None = None) -> dict[str, list[Held]]:

@@ -104,7 +104,7 @@ class Writing:
             raise RecordsError(f"{register.label}：编号“{identity[:40]}…”超过 80 字")
         if register.local:
             values = local_values(register, row)
-            self._sum(register.name, canonical(values))
+            self._sum(register.name, canonical_local(values))
             subject = str(row.get(register.subject_field) or "") if register.subject_field else ""
             return (register.name, identity, subject, json.dumps(values, ensure_ascii=False))
         try:
@@ -183,7 +183,7 @@ class Writing:
 def insert_rows(table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     """Insert rows as fast as the database takes them."""
     names = ", ".join(f'"{column}"' for column in columns)
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor, connection.wrap_database_errors:
         if connection.vendor == "postgresql":
             with cursor.cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
                 for row in rows:
@@ -219,6 +219,11 @@ def writing(kind: str, reason: str = "", origin: str = "", undoes: Change | None
 def canonical(stored: Mapping[str, Any]) -> bytes:
     """A row as its digest sees it: what is stored by field, secrets in plain."""
     return "\x1f".join([f"{name}={value}" for name, value in stored.items() if value is not None]).encode()
+
+
+def canonical_local(values: Mapping[str, Any]) -> bytes:
+    """The same of a local row, by name of field: a database may keep the keys of JSON in an order of its own."""
+    return canonical(dict(sorted(values.items())))
 
 
 def local_values(register: Register, row: Mapping[str, Any]) -> dict[str, str]:
@@ -386,7 +391,7 @@ def verify() -> Iterator[str]:
             if row[-2]:
                 add(row[-2], name, f"ended {key}".encode())
     for row in LocalRow.objects.order_by("row").iterator(5000):
-        add(row.change_id, row.register, canonical(row.values))
+        add(row.change_id, row.register, canonical_local(row.values))
         if row.superseded_by_id:
             add(row.superseded_by_id, row.register, f"ended {row.identity}".encode())
     for change in Change.objects.order_by("id").iterator(2000):
