@@ -15,19 +15,21 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-# A made-up district, imported, evaluated and reported in ./ganbu-data. ARGS="--people 5000" and so on.
+# A made-up district in ./ganbu-data: imported, evaluated, then served at http://127.0.0.1:8000. ARGS="--people 5000" and so on.
 demo: $(VENV)/.installed
 	$(BIN)/ganbu demo $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	GANBU_HOME=.mypy_cache/home $(BIN)/mypy
 	$(BIN)/lint-imports
 
 test: lint
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --cov=ganbu --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest -n auto --cov=ganbu --cov-report=
+	tests/with-postgres $(BIN)/pytest -n auto --cov=ganbu --cov-append --cov-report= tests/web tests/access
+	$(BIN)/coverage report --skip-covered --fail-under=90
 	$(BIN)/ganbu packs check
 	$(BIN)/ganbu packs test
 
