@@ -305,7 +305,11 @@ def said_by(command, folder):
     """What a command says, results before remarks."""
     words = shlex.split(command)
     words = ["ganbu", "demo", "--no-serve"] if words == ["make", "demo"] else words
-    own = {k: v for k, v in os.environ.items() if k not in ("GANBU_HOME", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")}
+    own = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("GANBU_HOME", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+    }
     run = subprocess.run(
         [sys.executable, "-c", "from ganbu.cli import main; main()", *words[1:]],
         capture_output=True, text=True, cwd=folder, check=False,
