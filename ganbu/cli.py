@@ -63,14 +63,15 @@ def _day(text: str) -> date:
 def _records(folder: Path | None, vocabulary: Any = None, known_at: str = "") -> Any:
     """The record: the folder named, else the database of this installation, else the data folder."""
     from ganbu.records.folder import open_records
-    from ganbu.web.setup import home, in_use, start
+    from ganbu.web.setup import home, in_use, ready
 
     if folder is not None or not in_use():
         return open_records(folder or home(), vocabulary)
-    start()
+    ready()
+    from ganbu.records.local import vocabulary as ours
     from ganbu.records.snapshot import snapshot
 
-    return snapshot(history=bool(known_at), vocabulary=vocabulary)
+    return snapshot(history=bool(known_at), vocabulary=vocabulary or ours())
 
 
 def _pair(item: str, option: str, form: str) -> tuple[str, str]:
@@ -626,9 +627,9 @@ def import_files(
 
 
 def _into_database(paths: list[Path], people: dict[str, str], prefer_new: bool, dry_run: bool) -> Any:
-    from ganbu.web.setup import start
+    from ganbu.web.setup import ready
 
-    start()
+    ready()
     from ganbu.records import batches
     from ganbu.records.importing import has_records
 
@@ -677,10 +678,10 @@ def undo(
 ) -> None:
     """撤销一次导入，档案恢复原样。"""
     from ganbu.records.importing import batches, undo_import
-    from ganbu.web.setup import home, in_use, start
+    from ganbu.web.setup import home, in_use, ready
 
     if into is None and in_use():
-        start()
+        ready()
         from ganbu.records.batches import applied
         from ganbu.records.batches import undo as undo_batch
 
@@ -712,9 +713,10 @@ def _people(records: Any, where: str, as_of: str) -> list[str] | None:
 
 def _forms(kind: str, target: Path, records: Path | None, where: str, as_of: str) -> None:
     from ganbu.records.exporting import export_forms
+    from ganbu.web.setup import form_layout, home
 
     opened = _records(records)
-    count = export_forms(opened, _people(opened, where, as_of), target, kind)
+    count = export_forms(opened, _people(opened, where, as_of), target, kind, form_layout(home()))
     out.print(f"已写出 {count} 份到 {target}", highlight=False)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import docx
 import pytest
 
 from ganbu.engine.records import Records
@@ -116,6 +117,31 @@ def test_import_undo_and_export(data, tmp_path):
         *DAY,
     )
     assert code == 0 and len(list((tmp_path / "out").iterdir())) > 0
+
+
+def test_the_layout_of_the_department_is_used_for_docx(data, tmp_path):
+    made = docx.Document()
+    paragraph = made.add_paragraph("某县专用 {{ name }}")
+    (tmp_path / "ganbu-data" / "templates").mkdir(parents=True)
+    layout = tmp_path / "ganbu-data" / "templates" / "form.docx"
+    made.save(layout)
+    wanted = (
+        "export",
+        "docx",
+        "--out",
+        tmp_path / "out",
+        "--records",
+        data / "records",
+        "--where",
+        "年龄 <= 30",
+    )
+    assert ganbu(*wanted, cwd=tmp_path)[0] == 0
+    one = next((tmp_path / "out").iterdir())
+    assert docx.Document(str(one)).paragraphs[0].text == f"某县专用 {one.name.partition('-')[0]}"
+    paragraph.text = "{{ nmae }}"
+    made.save(layout)
+    code, _, err = ganbu(*wanted, cwd=tmp_path)
+    assert code == 1 and "form.docx：“{{ nmae }}”里没有“nmae”这个名称" in err
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,31 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
+from django.conf import settings
 
 from ganbu import errors
+from ganbu.access.roles import ACTIONS, roles
 from ganbu.cli import app
 from ganbu.engine import syntax
 from ganbu.engine.functions import FUNCTIONS
 from ganbu.engine.kinds import LOWER, base
 from ganbu.engine.policy import COMMON, load_pack
 from ganbu.engine.scenario import run_scenarios
+from ganbu.formats.form import AppointmentForm
+from ganbu.formats.paper.page import ROOM, paper_values
+from ganbu.formats.paper.pdf import FONTS
+from ganbu.formats.tables import MOST_BYTES, MOST_ROWS, MOST_UNPACKED
 from ganbu.vocabulary import load_vocabulary
 from ganbu.vocabulary.document import document
+from ganbu.web.context import DEMO_ACCOUNTS, DEMO_PASSWORD
+from ganbu.web.printing import MOST_AT_ONCE
+from ganbu.web.registers import SHEET_LIMIT
+from ganbu.web.templatetags.ganbu import AUDIT
 
 ROOT = Path(__file__).parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -244,6 +255,141 @@ def test_every_issue_of_an_import_is_documented_and_no_other():
     )
 
 
+# -- an installation: access, operations, dependencies -------------------------------------------------------------
+
+
+def table(page, heading):
+    """The rows of the tables of a section, without heads."""
+    lines = [line for line in section(page, heading).splitlines() if line.startswith("|")]
+    heads = {at - 1 for at, line in enumerate(lines) if set(line) <= set("|-")}
+    return [line for at, line in enumerate(lines) if at not in heads and not set(line) <= set("|-")]
+
+
+def registers_named(names):
+    return "全部" if "*" in names else "、".join(r.label for r in WORDS.registers.values() if r.name in names) or "—"  # fmt: skip
+
+
+def test_every_role_is_documented_with_what_it_may_see_and_change():
+    """Mend the table with the rows that the failure shows."""
+    rows = [f"| {r.label} | `{r.name}` | {r.english} | {registers_named(r.sensitive)} | {registers_named(r.writes)} |" for r in roles().values()]  # fmt: skip
+    assert table("access.md", "## 角色") == rows
+    assert not {name for r in roles().values() for name in r.sensitive | r.writes} - {"*", *WORDS.registers}
+
+
+def test_every_action_is_documented_with_the_roles_that_have_it():
+    holders = {name: "、".join(r.label for r in roles().values() if name in r.actions) for name in ACTIONS}
+    rows = [f"| `{name}` | {what} | {holders[name]} |" for name, what in ACTIONS.items()]
+    assert table("access.md", "## 动作") == rows
+
+
+def test_every_sealed_field_is_documented():
+    sealed = {r.label: [f.label for f in r.fields.values() if f.sealed] for r in WORDS.registers.values()}
+    assert table("access.md", "## 加密") == [f"| {r} | {'、'.join(f)} |" for r, f in sealed.items() if f]
+
+
+def parsed_code():
+    for file in sorted((ROOT / "ganbu").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            yield file, node
+
+
+def literals(node):
+    """What a text in code can be: itself, or either side of a choice."""
+    if isinstance(node, ast.IfExp):
+        return [*literals(node.body), *literals(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def test_every_audit_action_is_documented_and_no_other():
+    told, composed = set(AUDIT), set()
+    for _, node in parsed_code():
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        called = ast.unparse(node.func)
+        if called == "audit.append":
+            told |= set(literals(node.args[0]))
+            composed |= {ast.unparse(node.args[0])} if isinstance(node.args[0], ast.JoinedStr) else set()
+        if called.rpartition(".")[2] == "writing":
+            told |= {f"record.{kind}" for kind in literals(node.args[0])}
+    assert composed == {"f'record.{kind}'", "f'request.{found.state}'"}
+    told |= {"request.granted", "request.refused"}
+    rows = "\n".join(row.split("|")[1] for row in table("access.md", "## 审计链"))
+    assert set(re.findall(r"`([a-z.]+)`", rows)) == told
+
+
+def environment_read():
+    """Every variable that the code reads from the environment, with its default where that is a text."""
+    found = {}
+    for file, node in parsed_code():
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+            found.setdefault(ast.literal_eval(node.slice), "")
+        if not isinstance(node, ast.Call):
+            continue
+        called, settled = ast.unparse(node.func), file == ROOT / "ganbu/settings.py"
+        if called == "_flag" and settled:
+            found[ast.literal_eval(node.args[0])] = "" if node.args[1:] else "no"
+        elif re.fullmatch(r"os\.(environ\.(get|setdefault|pop)|getenv)", called):
+            name, *default = node.args
+            if settled and isinstance(name, ast.Name):
+                continue  # inside of _flag
+            found[ast.literal_eval(name)] = "".join(literals(default[0])) if default else ""
+    return found
+
+
+def test_every_environment_variable_is_documented_with_its_default_and_no_other():
+    rows = {row.split("`")[1]: row for row in table("operations.md", "## 环境变量")}
+    read = environment_read()
+    assert {"GANBU_HOME", "DATABASE_URL", "GANBU_HTTPS"} <= set(read) == set(rows)
+    assert [name for name, default in read.items() if default and f"`{default}`" not in rows[name]] == []
+    elsewhere = {word for page in TEXT for word in re.findall(r"\bGANBU_[A-Z_]+\b", TEXT[page])}
+    assert elsewhere <= set(read)
+
+
+def test_every_name_of_the_form_is_documented_and_no_other():
+    values = paper_values(AppointmentForm())
+    told = {
+        name for row in table("operations.md", "## 任免审批表的版式") for name in re.findall(r"`(\w+)`", row)
+    }
+    assert told == {*values, *values["family"][0], "photo"}
+    text = section("operations.md", "## 任免审批表的版式")
+    assert absent(ROOM, text.split("会缩小字号的")[1]) == []
+    assert f"{', '.join(FONTS)}" == ", ".join(section("operations.md", "## 字体").split("：")[1].split("。")[0].split("、"))  # fmt: skip
+
+
+def test_the_limits_told_are_those_of_the_program():
+    text = (
+        section("operations.md", "## 限度")
+        + section("access.md", "## 登录")
+        + section("access.md", "## 会话")
+    )
+    told = [
+        f"合计 {settings.UPLOAD_LIMIT >> 20} MB，{settings.UPLOADS_AT_ONCE:,} 个", f"{MOST_BYTES >> 20} MB，解开后 {MOST_UNPACKED >> 20} MB，每页 {MOST_ROWS:,} 行",
+        f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20} MB，{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,} 栏", f"{SHEET_LIMIT >> 20} MB",
+        f"{MOST_AT_ONCE} 人；lrmx", f"{settings.AXES_FAILURE_LIMIT} 次，锁定 {settings.AXES_COOLOFF_TIME * 60:.0f} 分钟",
+        f"{settings.SESSION_COOKIE_AGE // 3600} 小时，{settings.SESSION_IDLE_MINUTES} 分钟不动", f"至多 {settings.SESSIONS_PER_ACCOUNT} 处",
+        f"至少 {settings.AUTH_PASSWORD_VALIDATORS[0]['OPTIONS']['min_length']} 位",
+    ]  # fmt: skip
+    assert [words for words in told if words not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [("README.md", "## In the browser"), ("README.zh-CN.md", "## 用浏览器"), ("guide.md", "### 启动和登录")],
+)
+def test_the_demonstration_accounts_are_told_with_their_password_and_address(page, heading):
+    rows = [re.findall("`([^`]+)`", row)[0] for row in table(page, heading)]
+    assert rows == [name for name, _label in DEMO_ACCOUNTS]
+    text = section(page, heading)
+    assert f"`{DEMO_PASSWORD}`" in text and "http://127.0.0.1:8000" in text
+
+
+def test_every_dependency_has_its_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *(item for extra in project["optional-dependencies"].values() for item in extra)]  # fmt: skip
+    names = {re.match(r"[\w-]+", item)[0] for item in wanted} - {"ganbu"}
+    assert absent(names, section("decisions.md", "## 依赖")) == []
+
+
 # -- the pages themselves ----------------------------------------------------------------------------------------
 
 
@@ -270,7 +416,7 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_no_two_headings_of_a_page_share_an_anchor():
-    for page in ("vocabulary.md", "guide.md", "commands.md", "formats.md"):
+    for page in ("vocabulary.md", "guide.md", "commands.md", "formats.md", "operations.md", "access.md"):
         headings = re.findall(r"^#+ (.+)$", FENCE.sub("", TEXT[page]), re.M)
         assert len(headings) == len(anchors(page)), page
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
+from django.utils.translation import gettext as _
 
 from ganbu.access.current import current
 from ganbu.access.models import Account, AuditEntry
@@ -54,14 +56,28 @@ def digest(entry: AuditEntry) -> str:
     return hashlib.sha256(json.dumps(told, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
+def unreadable_told(check: Callable[[], Iterator[str]]) -> Callable[[], Iterator[str]]:
+    """A check that also tells where the database cannot be read any more, since a byte of a text or number changed."""
+
+    @wraps(check)
+    def run() -> Iterator[str]:
+        try:
+            yield from check()
+        except (DatabaseError, ValueError, TypeError) as error:
+            yield f"数据库里有内容读不出，已被改动或损坏：{error}"
+
+    return run
+
+
+@unreadable_told
 def verify() -> Iterator[str]:
     """What is wrong with the chain (核验审计链): nothing when it is whole."""
     before, last = FIRST, 0
     for entry in AuditEntry.objects.order_by("id").iterator(2000):
         if entry.before != before:
-            yield f"审计记录第 {last} 号与第 {entry.pk} 号之间断开：有记录被删除、插入或改动"
+            yield _("审计记录第 %(last)s 号与第 %(here)s 号之间断开：有记录被删除、插入或改动") % {"last": last, "here": entry.pk}  # fmt: skip
         if entry.digest != digest(entry):
-            yield f"审计记录第 {entry.pk} 号（{entry.at:%Y-%m-%d %H:%M:%S} {entry.action}）的内容被改动"
+            yield _("审计记录第 %(here)s 号（%(at)s %(action)s）的内容被改动") % {"here": entry.pk, "at": f"{entry.at:%Y-%m-%d %H:%M:%S}", "action": entry.action}  # fmt: skip
         before, last = entry.digest, entry.pk
 
 

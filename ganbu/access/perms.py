@@ -86,7 +86,9 @@ class Rights:
         return item.secrecy != "sensitive" or self.may("people.reveal") or register.secrecy == "sensitive"
 
     def changes(self, register: Register) -> bool:
-        """Whether the account may change a register."""
+        """Whether the account may change a register on its edit page."""
+        if register.procedural:
+            return False
         if register.name in ("unit", "post", "team"):
             return self.may("units.write")
         if register.local:

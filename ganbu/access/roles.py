@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 import yaml
+from django.utils.translation import get_language
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,11 @@ class Role:
     sensitive: frozenset[str]
     writes: frozenset[str]
     single: bool = False
+
+    @property
+    def called(self) -> str:
+        """Its name in the language of the page."""
+        return self.english if (get_language() or "").startswith("en") else self.label
 
     def sees(self, register: str) -> bool:
         """Whether it may see that sensitive register."""
@@ -61,6 +67,7 @@ ACTIONS = {
     "registers.write": "填报自建登记表",
     "rules.read": "看规则结论",
     "files.read": "看档案审核",
+    "files.send": "送交档案材料",
     "files.review": "审核档案",
     "files.keep": "登记档案材料收转",
     "own.read": "看本人档案",

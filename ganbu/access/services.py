@@ -7,6 +7,7 @@ from datetime import date
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from ganbu.access import audit
 from ganbu.access.current import current
@@ -25,7 +26,7 @@ def create_account(
 ) -> Account:
     """A new account without any role. Raises AccessError when the name is taken or the password weak."""
     if Account.objects.filter(username__iexact=username).exists():
-        raise AccessError(f"账号“{username}”已经有了")
+        raise AccessError(_("账号“%(name)s”已经有了") % {"name": username})
     account = Account(username=username, name=name, person=person, must_change=must_change)
     if checked:
         check_password_strength(password, account)
@@ -40,7 +41,7 @@ def check_password_strength(password: str, account: Account) -> None:
     try:
         validate_password(password, account)
     except ValidationError as error:
-        raise AccessError("密码不合要求：" + "；".join(error.messages)) from error
+        raise AccessError(_("密码不合要求：%(why)s") % {"why": _("；").join(error.messages)}) from error
 
 
 @transaction.atomic
@@ -72,15 +73,17 @@ def grant(
 ) -> Grant:
     """Grant a role. Raises AccessError where the three administrators would mix (三员分立) or one grants oneself."""
     if role not in roles():
-        raise AccessError(f"没有角色“{role}”。{nearest(role, roles())}")
+        raise AccessError(_("没有角色“%(role)s”。") % {"role": role} + nearest(role, roles()))
     by = current().account
     if by is not None and by.pk == account.pk:
-        raise AccessError("不能给自己授权")
+        raise AccessError(_("不能给自己授权"))
     held = [roles()[g.role] for g in account.grants.all() if g.role in roles()]
     wanted = roles()[role]
     for other in held:
         if other.name != role and (other.single or wanted.single):
-            raise AccessError(f"三员分立：{other.label}不能兼任{wanted.label}")
+            raise AccessError(
+                _("三员分立：%(held)s不能兼任%(wanted)s") % {"held": other.called, "wanted": wanted.called}
+            )
     made = Grant.objects.create(
         account=account, role=role, unit=unit, managements=list(managements), purpose=purpose, until=until, made_by=by
     )  # fmt: skip

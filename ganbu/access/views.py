@@ -159,7 +159,7 @@ def account_act(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     try:
         if act in ("enable", "disable"):
             if account.pk == request.user.pk:
-                raise services.AccessError("不能停用自己的账号")
+                raise services.AccessError(_("不能停用自己的账号"))
             services.set_active(account, act == "enable")
         elif act == "password":
             services.set_password(account, request.POST.get("password", ""), by_owner=False)

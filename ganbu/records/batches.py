@@ -59,10 +59,12 @@ Row = dict[str, Any]
 Form = tuple[str, AppointmentForm | Filing | None, list[Issue]]
 
 
-def open_batch(account: Account | None, title: str, folder: Path, prefer_new: bool = False) -> ImportBatch:
-    """A new batch over the files in a folder; nothing is read yet."""
+def open_batch(
+    account: Account | None, title: str, folder: Path, prefer_new: bool = False, state: str = "waiting"
+) -> ImportBatch:
+    """A new batch over the files in a folder; nothing is read yet. The worker takes one that is `waiting`."""
     return ImportBatch.objects.create(
-        account=account, title=title[:200], folder=str(folder), prefer_new=prefer_new
+        account=account, title=title[:200], folder=str(folder), prefer_new=prefer_new, state=state
     )
 
 
@@ -92,7 +94,7 @@ def _record_of(forms: Iterable[Form], decided: Mapping[str, str]) -> Records:
     for at in range(0, max(len(wanted), len(chosen)), 400):
         alike = Q(name__in=wanted[at : at + 400]) | Q(number_mark__in=chosen[at : at + 400])
         people |= set(Card.objects.filter(alike).values_list("pk", flat=True))
-    return snapshot((*REGISTERS, "rank", "unit"), people)
+    return snapshot((*REGISTERS, "rank", "unit", "file_element"), people)
 
 
 def _lay(
@@ -291,7 +293,7 @@ def import_files(
     path: Path, people: Mapping[str, str], prefer_new: bool = False, dry_run: bool = False
 ) -> ImportReport:
     """Import forms, workbooks and zips from the command line: read, decide as told, apply (命令行导入)."""
-    batch = open_batch(None, path.name, path.absolute(), prefer_new)
+    batch = open_batch(None, path.name, path.absolute(), prefer_new, "reading")
     try:
         read(batch)
         chosen = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import xlsxwriter
 
 from ganbu.engine.record_files import plain_text
 from ganbu.engine.records import Records
+from ganbu.formats.form import AppointmentForm
 from ganbu.formats.interchange import rows_to_form
 from ganbu.formats.lrmx import write_lrmx
 from ganbu.formats.paper import form_docx, form_pdf
@@ -22,8 +24,13 @@ def export_lrmx(records: Records, people: Iterable[str] | None, out: Path) -> in
     return export_forms(records, people, out, "lrmx")
 
 
-def export_forms(records: Records, people: Iterable[str] | None, out: Path, kind: str) -> int:
-    """Write one form per person as lrmx, docx or pdf (导出任免审批表). Returns how many. Raises FormatError."""
+def export_forms(
+    records: Records, people: Iterable[str] | None, out: Path, kind: str, template: Path | None = None
+) -> int:
+    """Write one form per person as lrmx, docx or pdf (导出任免审批表). Returns how many. Raises FormatError.
+
+    `template` is the docx layout of a department that has its own.
+    """
     wanted = set(people) if people is not None else None
     units = {str(row["unit_id"]): str(row.get("name") or "") for row in records.rows("unit")}
     grouped: dict[str, dict[str, list[dict[str, Any]]]] = {}
@@ -31,7 +38,9 @@ def export_forms(records: Records, people: Iterable[str] | None, out: Path, kind
         for row in records.rows(name):
             if row.get("superseded_at") is None:
                 grouped.setdefault(str(row.get("person")), {}).setdefault(name, []).append(row)
-    write = {"lrmx": write_lrmx, "docx": form_docx, "pdf": form_pdf}[kind]
+    writers: dict[str, Callable[[AppointmentForm], bytes]] = {
+        "lrmx": write_lrmx, "docx": partial(form_docx, template=template), "pdf": form_pdf,
+    }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     count = 0
     for person in records.rows("person"):
@@ -40,7 +49,7 @@ def export_forms(records: Records, people: Iterable[str] | None, out: Path, kind
             continue
         form = rows_to_form(person, grouped.get(key, {}), units)
         safe = "".join(c if c.isalnum() or c in "·-" else "_" for c in f"{person.get('name') or ''}-{key}")
-        (out / f"{safe}.{kind}").write_bytes(write(form))
+        (out / f"{safe}.{kind}").write_bytes(writers[kind](form))
         count += 1
     return count
 

@@ -23,7 +23,7 @@ from ganbu.formats.tables import SUFFIXES
 from ganbu.records.books import lay_units, merge_ready, read_books
 from ganbu.records.folder import batches, new_batch, open_records, replace_tables, undo, writing
 from ganbu.records.matching import People, valid_id_number
-from ganbu.records.merging import META, Merge, fresh_id, merge_details, same
+from ganbu.records.merging import Merge, fresh_id, merge_details, meta_of, same
 
 REPORT = ("file", "line", "field", "severity", "code", "message", "raw", "normalised")
 NEW = "新"
@@ -274,20 +274,26 @@ def merge_folder(records: Records, merge: Merge, report: ImportReport, folder: s
     """A records folder: rows by identity; a row whose identity was only numbered is new unless the same row is there."""
     for name in records.tables:
         register = records.vocabulary.registers[name]
-        identity = register.id_field
+        identity, left_out = register.id_field, (register.id_field, *meta_of(register))
         contents: dict[tuple[Any, ...], str] | None = None
-        for row in records.rows(name):
+        rows = records.rows(name)
+        ended = sum(row.get("superseded_at") is not None for row in rows)
+        if ended:
+            report.issues.append(Issue(f"{folder}/{name}", register.label, "row.superseded", f"{ended} 行已失效，只导入仍有效的", severity="note"))  # fmt: skip
+        for row in rows:
+            if row.get("superseded_at") is not None:
+                continue
             key = str(row[identity])
-            plain = {k: v for k, v in row.items() if k not in META and k != identity}
+            plain = {k: v for k, v in row.items() if k not in left_out}
             invented = _INVENTED.match(key)
             if invented and invented[1] == name:
                 if contents is None:
-                    contents = {_content(r, identity): k for k, r in merge.table(name).items()}
-                if _content(row, identity) in contents:
+                    contents = {_content(r, left_out): k for k, r in merge.table(name).items()}
+                if _content(row, left_out) in contents:
                     report.unchanged += name == "person"
                     continue
                 key = fresh_id(f"{name}-", merge.table(name))
-                contents[_content(row, identity)] = key
+                contents[_content(row, left_out)] = key
             held = merge.table(name).get(key)
             if held is None:
                 merge.add(register, {identity: key, **plain}, folder)
@@ -300,8 +306,8 @@ def merge_folder(records: Records, merge: Merge, report: ImportReport, folder: s
                 report.changed += changed and name == "person"
 
 
-def _content(row: Mapping[str, Any], identity: str) -> tuple[Any, ...]:
-    return tuple(sorted((k, str(v)) for k, v in row.items() if k != identity and k not in META))
+def _content(row: Mapping[str, Any], left_out: Iterable[str]) -> tuple[Any, ...]:
+    return tuple(sorted((k, str(v)) for k, v in row.items() if k not in left_out))
 
 
 undo_import = undo

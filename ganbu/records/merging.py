@@ -18,7 +18,16 @@ from ganbu.formats.text import name_key
 from ganbu.vocabulary import Register
 
 Row = dict[str, Any]
+# What of the person register each element of a file audit settles (要素对应的人员字段).
+ELEMENT_FIELDS = {"年龄": "birth_date", "工龄": "work_start", "党龄": "party_date", "身份": "identity", "政治面貌": "political_status"}  # fmt: skip
 META = ("recorded_at", "superseded_at", "source", "evidence")
+
+
+def meta_of(register: Register) -> tuple[str, ...]:
+    """What a row has beside the fields of its register; some registers have a field 来源 or 佐证 of their own."""
+    return tuple(name for name in META if name not in register.fields)
+
+
 # Texts of a form that tell of now: the latest form is right by definition.
 LATEST = ("resume", "current_post_text", "proposed_post_text", "removed_post_text")
 
@@ -84,7 +93,7 @@ class Merge:
     def add(self, register: Register, row: Row, source: str) -> None:
         """Add a row; it is known from this moment on."""
         key = str(row[register.id_field])
-        self.table(register.name)[key] = {**row, "recorded_at": self.moment, "source": source}
+        self.table(register.name)[key] = {**row, **self._known(register, source)}
         if register.name in self._of_person:
             self._of_person[register.name].setdefault(str(row.get("person")), []).append(key)
         self.rows[register.name] += 1
@@ -93,18 +102,25 @@ class Merge:
     def change(self, register: Register, key: str, changes: Row, source: str) -> None:
         """Close a row and begin its successor."""
         old = self.table(register.name)[key]
-        fresh = {k: v for k, v in {**old, **changes}.items() if k not in META}
+        left_out = meta_of(register)
+        fresh = {k: v for k, v in {**old, **changes}.items() if k not in left_out}
         if old.get("recorded_at") != self.moment:
             self.closed[register.name].append({**old, "superseded_at": self.moment})
-        self.table(register.name)[key] = {**fresh, "recorded_at": self.moment, "source": source}
+        self.table(register.name)[key] = {**fresh, **self._known(register, source)}
         self.touched.add(register.name)
+
+    def _known(self, register: Register, source: str) -> Row:
+        """Since when a row is known, and from where."""
+        since: Row = {"recorded_at": self.moment}
+        return since if "source" in register.fields else {**since, "source": source}
 
     def lay(self, register: Register, key: str, row: Row, file: str, source: str) -> bool:
         """Lay a row over the one of the same identity: gaps are filled, differences reported; whether it changed."""
         old = self.table(register.name)[key]
         changes: Row = {}
+        left_out = (register.id_field, *meta_of(register))
         for name, value in row.items():
-            if name in META or name == register.id_field or value in (None, "") or same(old.get(name), value):
+            if name in left_out or value in (None, "") or same(old.get(name), value):
                 continue
             if _only_spelt_otherwise(register.name, name, old.get(name), value):
                 continue
@@ -112,6 +128,9 @@ class Merge:
                 changes[name] = value
                 continue
             label = register.fields[name].label
+            if register.name == "person" and name in self.determined(key):
+                self.issues.append(Issue(file, label, "person.determined", f"档案已认定{label}为 {old[name]}，文件所填不予登记", str(value), str(old[name])))  # fmt: skip
+                continue
             wins = self.prefer_new or f"{register.name}|{key}|{name}" in self.chosen
             self.differences.append(Difference(file, register.name, key, name, old[name], value, wins))
             taken = "已按新值登记，原值存于历史" if wins else "保留原值"
@@ -123,6 +142,11 @@ class Merge:
         if changes:
             self.change(register, key, changes, source)
         return bool(changes)
+
+    def determined(self, person: str) -> frozenset[str]:
+        """The fields of a person that their file has settled (已认定): no import changes them."""
+        elements = {str(row.get("element")) for row in self.of_person("file_element", person) if row.get("result") == "已认定"}  # fmt: skip
+        return frozenset(ELEMENT_FIELDS[name] for name in elements if name in ELEMENT_FIELDS)
 
     def tables(self) -> Records:
         """The tables that changed, history included."""

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from ganbu.access import audit
 from ganbu.access.current import current
+from ganbu.access.models import AuditEntry
 from ganbu.access.sealing import SealError, keys
 from ganbu.engine.record_files import plain_text
 from ganbu.engine.records import PRECISION, Records
@@ -47,7 +48,10 @@ class Writing:
         count = 0
         batch: list[tuple[Any, ...]] = []
         for row in rows:
-            batch.append((*self._stored(register, row), *self._meta(register, row, origin)))
+            stored, line = self._stored(register, row)
+            meta = self._meta(register, row, origin)
+            self._sum_row(register, str(row[register.id_field]), line, meta)
+            batch.append((*stored, *meta))
             self._noted(register, row)
             count += 1
             if len(batch) == _CHUNK:
@@ -72,8 +76,10 @@ class Writing:
         return fresh
 
     def supersede(self, register: Register, rows: Iterable[Recorded]) -> None:
-        """End rows: they were thought true until now (失效)."""
+        """End rows: they were thought true until now (失效). Raises RecordsError for what is only ever added to."""
         rows = list(rows)
+        if register.append and rows and self.change.kind not in ("undo", "merge"):
+            raise RecordsError(f"{register.label}只能续记，不能更改或作废")
         keys = [row.row for row in rows]
         model: Any = LocalRow if register.local else MODELS[register.name]
         for at in range(0, len(keys), 500):
@@ -82,7 +88,7 @@ class Writing:
             )
         for row in rows:
             self._noted(register, row_values(register, row))
-            self._sum(register.name, _ending(register, row))
+            self._sum(register.name, ending(identity_of(register, row), self.change.made_at))
         self.rows[f"{register.name}-"] += len(keys)
 
     def _noted(self, register: Register, row: Mapping[str, Any]) -> None:
@@ -96,7 +102,14 @@ class Writing:
     def _sum(self, name: str, line: bytes) -> None:
         self.sums[name] = (self.sums.get(name, 0) + _number(line)) % _MODULUS
 
-    def _stored(self, register: Register, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    def _sum_row(self, register: Register, identity: str, line: bytes, meta: tuple[Any, ...]) -> None:
+        _change, _by, recorded, ended, *told = meta
+        self._sum(register.name, line + known(recorded, *told))
+        if ended is not None:
+            self._sum(register.name, ending(identity, ended))
+
+    def _stored(self, register: Register, row: Mapping[str, Any]) -> tuple[tuple[Any, ...], bytes]:
+        """The values of a row as they are stored, and as its digest sees them."""
         identity = str(row.get(register.id_field) or "")
         if not identity:
             raise RecordsError(f"{register.label}：缺少{register.fields[register.id_field].label}")
@@ -104,9 +117,9 @@ class Writing:
             raise RecordsError(f"{register.label}：编号“{identity[:40]}…”超过 80 字")
         if register.local:
             values = local_values(register, row)
-            self._sum(register.name, canonical_local(values))
             subject = str(row.get(register.subject_field) or "") if register.subject_field else ""
-            return (register.name, identity, subject, json.dumps(values, ensure_ascii=False))
+            columns = (register.name, identity, subject, json.dumps(values, ensure_ascii=False))
+            return columns, canonical_local(identity, subject, values)
         try:
             stored = {
                 name: to_column(register, item, row.get(name), identity)
@@ -117,14 +130,11 @@ class Writing:
         sealed = {
             f.name: plain_text(row[f.name]) for f in register.fields.values() if f.sealed and stored[f.name]
         }
-        self._sum(register.name, canonical({**stored, **sealed}))
-        return tuple(stored.values())
+        return tuple(stored.values()), canonical({**stored, **sealed})
 
     def _meta(self, register: Register, row: Mapping[str, Any], origin: str) -> tuple[Any, ...]:
         own = "source" in register.fields
         ended = row.get("superseded_at")
-        if ended is not None:
-            self._sum(register.name, f"ended {row.get(register.id_field)}".encode())
         stamp = connection.ops.adapt_datetimefield_value
         return (
             self.change.pk,
@@ -142,15 +152,16 @@ class Writing:
         if long := next((key for key in identities if len(key) > 80), None):
             raise RecordsError(f"{register.label}：编号“{long[:40]}…”超过 80 字")
         columns, plain = stored_columns(register, table, identities)
-        names = list(register.fields)
-        for values in zip(*(plain.get(name, columns[name]) for name in names), strict=True):
-            self._sum(register.name, canonical(dict(zip(names, values, strict=True))))
         told = [name for name in ("recorded_at", "superseded_at", "source", "evidence") if name in table.column_names and name not in register.fields]  # fmt: skip
         if told:
             keys = [{**row, register.id_field: key} for key, row in zip(identities, table.select(told).to_pylist(), strict=True)]  # fmt: skip
             meta = [self._meta(register, row, "") for row in keys]
         else:
             meta = [self._meta(register, {}, "")] * len(identities)
+        names = list(register.fields)
+        lines = zip(*(plain.get(name, columns[name]) for name in names), strict=True)
+        for identity, values, about in zip(identities, lines, meta, strict=True):
+            self._sum_row(register, identity, canonical(dict(zip(names, values, strict=True))), about)
         rows = [
             (*stored, *about) for stored, about in zip(zip(*columns.values(), strict=True), meta, strict=True)
         ]
@@ -207,7 +218,7 @@ def writing(kind: str, reason: str = "", origin: str = "", undoes: Change | None
         act = Writing(change)
         yield act
         change.rows = dict(act.rows)
-        change.digest = combined(act.sums)
+        change.digest = digest_of(change, act.sums)
         change.save(update_fields=["rows", "digest"])
         refresh(act.people, act.units)
         subject = next(iter(act.people)) if len(act.people) == 1 else ""
@@ -221,9 +232,19 @@ def canonical(stored: Mapping[str, Any]) -> bytes:
     return "\x1f".join([f"{name}={value}" for name, value in stored.items() if value is not None]).encode()
 
 
-def canonical_local(values: Mapping[str, Any]) -> bytes:
+def canonical_local(identity: str, subject: str, values: Mapping[str, Any]) -> bytes:
     """The same of a local row, by name of field: a database may keep the keys of JSON in an order of its own."""
-    return canonical(dict(sorted(values.items())))
+    return canonical({"": f"{identity}\x1e{subject}", **dict(sorted(values.items()))})
+
+
+def known(recorded_at: Any, origin: str, evidence: str, confidentiality: str) -> bytes:
+    """What stands beside the fields of a row, as its digest sees it."""
+    return f"\x1e{recorded_at}\x1e{origin}\x1e{evidence}\x1e{confidentiality}".encode()
+
+
+def ending(identity: str, at: Any) -> bytes:
+    """The end of a row, as the digest of the change that ended it sees it."""
+    return f"ended {identity} {at}".encode()
 
 
 def local_values(register: Register, row: Mapping[str, Any]) -> dict[str, str]:
@@ -258,18 +279,17 @@ def stored_columns(
     return columns, plain
 
 
-def _ending(register: Register, row: Any) -> bytes:
-    return f"ended {identity_of(register, row)}".encode()
-
-
 def _number(line: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(line).digest(), "big")
 
 
-def combined(sums: Mapping[str, int]) -> str:
-    """One digest of the sums of the registers; a sum does not depend on the order of the rows."""
-    told = {name: f"{value:x}" for name, value in sorted(sums.items())}
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def digest_of(change: Change, sums: Mapping[str, int]) -> str:
+    """The digest of a change: who, when, why, and the sums of the registers, which do not depend on the order of rows."""
+    told = [
+        str(change.made_at), change.account_id, change.actor, change.kind, change.reason, change.origin, change.undoes_id,
+        {name: f"{value:x}" for name, value in sorted(sums.items())},
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()
 
 
 def current_row(register: Register, identity: str) -> Any:
@@ -365,8 +385,12 @@ def all_registers() -> Mapping[str, Register]:
     return vocabulary().registers
 
 
+@audit.unreadable_told
 def verify() -> Iterator[str]:
-    """What is wrong with the record (核验档案): rows that do not fit the digest of the change that wrote them."""
+    """What is wrong with the record (核验档案): rows that do not fit the digest of the change that wrote them.
+
+    The audit chain tells the digest of every change, so that one made anew after the fact, or taken out, shows too.
+    """
     sums: dict[int, dict[str, int]] = {}
 
     def add(change: int, name: str, line: bytes) -> None:
@@ -378,22 +402,33 @@ def verify() -> Iterator[str]:
         fields = [field_name(f) for f in register.fields]
         sealed = [(at, item) for at, item in enumerate(register.fields.values()) if item.sealed]
         identity = list(register.fields).index(register.id_field)
-        for row in (
-            source.order_by("row").values_list(*fields, "change_id", "superseded_by_id", "row").iterator(5000)
-        ):
-            values, key = list(row[:-3]), row[identity]
+        about = ("recorded_at", "origin", "evidence_state", "confidentiality")
+        ends = ("change_id", "superseded_by_id", "superseded_at", "row")
+        for row in source.order_by("row").values_list(*fields, *about, *ends).iterator(5000):
+            *values, recorded, origin, evidence, secrecy, change_id, ended_by, ended_at, number = row
+            key = row[identity]
             try:
                 for at, item in sealed:
                     values[at] = values[at] and keys().open(values[at], place_of(register, item, key))
             except SealError as error:
-                yield f"{register.label} 第 {row[-1]} 行：{error}"
-            add(row[-3], name, canonical(dict(zip(register.fields, values, strict=True))))
-            if row[-2]:
-                add(row[-2], name, f"ended {key}".encode())
-    for row in LocalRow.objects.order_by("row").iterator(5000):
-        add(row.change_id, row.register, canonical_local(row.values))
-        if row.superseded_by_id:
-            add(row.superseded_by_id, row.register, f"ended {row.identity}".encode())
+                yield f"{register.label} 第 {number} 行：{error}"
+            line = canonical(dict(zip(register.fields, values, strict=True)))
+            add(change_id, name, line + known(recorded, origin, evidence, secrecy))
+            if ended_by or ended_at:
+                add(ended_by or change_id, name, ending(key, ended_at))
+    for local in LocalRow.objects.order_by("row").iterator(5000):
+        line = canonical_local(local.identity, local.subject, local.values)
+        line += known(local.recorded_at, local.origin, local.evidence_state, local.confidentiality)
+        add(local.change_id, local.register, line)
+        if local.superseded_by_id or local.superseded_at:
+            add(local.superseded_by_id or local.change_id, local.register, ending(local.identity, local.superseded_at))  # fmt: skip
+    told = {d.get("change"): d.get("digest") for d in AuditEntry.objects.filter(action__startswith="record.").values_list("detail", flat=True)}  # fmt: skip
     for change in Change.objects.order_by("id").iterator(2000):
-        if combined(sums.get(change.pk, {})) != change.digest:
-            yield f"变更第 {change.pk} 号（{change.made_at:%Y-%m-%d %H:%M:%S} {change.kind}）写入的内容与指纹不符"
+        name = f"变更第 {change.pk} 号（{change.made_at:%Y-%m-%d %H:%M:%S} {change.kind}）"
+        if digest_of(change, sums.pop(change.pk, {})) != change.digest:
+            yield f"{name}写入的内容与指纹不符"
+        elif told.get(change.pk) != change.digest:
+            yield f"{name}的指纹与审计记录里的不符"
+        told.pop(change.pk, None)
+    for number in sorted(told.keys() | sums.keys()):
+        yield f"变更第 {number} 号不见了"

@@ -80,7 +80,8 @@ class CodeTable:
 @cache
 def load_codes() -> Mapping[str, CodeTable]:
     """The code tables shipped with the package, checked."""
-    raw = yaml.load(files("ganbu.vocabulary").joinpath("codes.yaml").read_text("utf-8"), yaml.BaseLoader)  # noqa: S506
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # the one in C, where the machine has it
+    raw = yaml.load(files("ganbu.vocabulary").joinpath("codes.yaml").read_text("utf-8"), loader)  # noqa: S506
     tables: dict[str, CodeTable] = {}
     for name, spec in raw.items():
         values = spec["values"]

@@ -52,7 +52,8 @@ class Register:
 
     `key` is set for registers of things (person, unit, team...); `subject` names the register that the rows are
     about; `happened` is the field that says since when a row is true; `ended` are fields unknown before the first
-    of them has come; `open` registers say nothing about whom they do not mention.
+    of them has come; `open` registers say nothing about whom they do not mention; `procedural` ones are written by a
+    procedure only; in an `append` one nothing is ever changed or ended.
     """
 
     name: str
@@ -65,6 +66,8 @@ class Register:
     ended: tuple[str, ...] = ()
     order: str = ""
     open: bool = False
+    procedural: bool = False
+    append: bool = False
     secrecy: str = "internal"
     local: bool = False
 
@@ -152,6 +155,8 @@ def _register(name: str, spec: Mapping[str, Any], place: Place | None = None) ->
         ended=tuple(spec.get("ended", ())),
         order=str(spec.get("order", "")),
         open=bool(spec.get("open", False)),
+        procedural=bool(spec.get("procedural", False)),
+        append=bool(spec.get("append", False)),
         secrecy=str(spec.get("secrecy", "internal")),
     )
     named = [register.key, register.name_field, register.happened, register.order, *register.ended]
@@ -162,7 +167,8 @@ def _register(name: str, spec: Mapping[str, Any], place: Place | None = None) ->
 
 
 def _yaml(name: str) -> Any:
-    return yaml.safe_load(files("ganbu.vocabulary").joinpath(name).read_text("utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # every command reads it: in C it takes a tenth
+    return yaml.load(files("ganbu.vocabulary").joinpath(name).read_text("utf-8"), loader)  # noqa: S506
 
 
 @cache

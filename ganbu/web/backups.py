@@ -20,6 +20,7 @@ from django.db import connection
 
 from ganbu.access import audit
 from ganbu.errors import MisuseError, RecordsError
+from ganbu.formats.zips import DAMAGE
 from ganbu.web.setup import migrate
 
 FOLDERS = ("uploads", "templates", "files")
@@ -30,6 +31,8 @@ def backup(target: Path) -> int:
     """Write the backup whole or not at all; returns its size in bytes. Raises MisuseError."""
     if target.exists():
         raise MisuseError(f"{target} 已经存在，不会覆盖")
+    if not target.absolute().parent.is_dir():
+        raise MisuseError(f"没有文件夹 {target.absolute().parent}，写不了备份")
     audit.append("backup", str(target.name))
     part = target.with_name(target.name + ".part")
     with tempfile.TemporaryDirectory() as made:
@@ -81,31 +84,45 @@ def restore(source: Path, replace: bool = False) -> None:
     """Put a backup back; the present database goes only with `replace`. Raises MisuseError and RecordsError."""
     if not source.exists():
         raise MisuseError(f"没有备份文件 {source}")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            about = json.loads(archive.read(ABOUT))
-            if archive.testzip() is not None:
-                raise RecordsError(f"{source}：备份文件已损坏")
-            with tempfile.TemporaryDirectory(dir=settings.HOME if settings.HOME.exists() else None) as made:
-                names = [n for n in archive.namelist() if n == "database" or n.split("/")[0] in FOLDERS]
-                if any(".." in Path(n).parts or Path(n).is_absolute() for n in names):
-                    raise RecordsError(f"{source}：备份文件里有不该有的路径")
-                archive.extractall(made, names)
-                _check(about, Path(made) / "database", source)
-                _put_back(Path(made), str(about["vendor"]), replace)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise RecordsError(f"{source}：不是 Ganbu 的备份文件") from error
+    settings.HOME.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.HOME) as made:
+        about = _unpacked(source, Path(made))
+        _check(about, Path(made) / "database", source)
+        _put_back(Path(made), str(about["vendor"]), replace)
     migrate()
     audit.append("restore", source.name, made_at=about["made_at"], head=about["head"])
 
 
-def _check(about: dict[str, object], dump: Path, source: Path) -> None:
+def _unpacked(source: Path, made: Path) -> dict[str, str]:
+    """Unpack a backup, every file compared with its checksum; what it tells of itself."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            about = {
+                name: str(json.loads(archive.read(ABOUT))[name]) for name in ("vendor", "made_at", "head")
+            }
+            names = [n for n in archive.namelist() if n == "database" or n.split("/")[0] in FOLDERS]
+            if any(".." in Path(n).parts or Path(n).is_absolute() for n in names):
+                raise RecordsError(f"{source}：备份文件里有不该有的路径")
+            archive.getinfo("database")
+            archive.extractall(made, names)
+    except OSError as error:
+        raise RecordsError(f"{source}：读不了，或解不开：{error.strerror or error}") from error
+    except DAMAGE as error:
+        raise RecordsError(f"{source}：不是 Ganbu 的备份文件，或已损坏") from error
+    return about
+
+
+def _check(about: dict[str, str], dump: Path, source: Path) -> None:
     if about["vendor"] != connection.vendor:
         raise MisuseError(f"{source} 是 {about['vendor']} 的备份，现在用的是 {connection.vendor}")
     if about["vendor"] == "sqlite":
         held = sqlite3.connect(f"file:{dump}?mode=ro", uri=True)
-        sound = held.execute("PRAGMA integrity_check").fetchone()[0]
-        held.close()
+        try:
+            sound = str(held.execute("PRAGMA integrity_check").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            sound = str(error)
+        finally:
+            held.close()
         if sound != "ok":
             raise RecordsError(f"{source}：备份里的数据库不完整：{sound}")
 
@@ -119,7 +136,9 @@ def _put_back(made: Path, vendor: str, replace: bool) -> None:
         for suffix in ("-wal", "-shm"):
             target.with_name(target.name + suffix).unlink(missing_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        (made / "database").replace(target)
+        part = target.with_name(target.name + ".part")
+        shutil.move(made / "database", part)  # the database may be on another disk than the data folder
+        part.replace(target)
     else:
         if connection.introspection.table_names() and not replace:
             raise MisuseError("数据库里已有内容；确要替换请加 --replace")
@@ -137,6 +156,7 @@ def _put_back(made: Path, vendor: str, replace: bool) -> None:
             "恢复",
         )
     for folder in FOLDERS:
-        if (made / folder).exists():
+        if replace or (made / folder).exists():
             shutil.rmtree(settings.HOME / folder, ignore_errors=True)
+        if (made / folder).exists():
             shutil.move(str(made / folder), str(settings.HOME / folder))

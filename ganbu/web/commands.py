@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ganbu.errors import GanbuError, MisuseError
 from ganbu.web.setup import migrate as bring_up
-from ganbu.web.setup import start
+from ganbu.web.setup import ready, start
 
 out = Console()
 app = typer.Typer()
@@ -51,7 +51,7 @@ def serve(
 @app.command()
 def work(once: Annotated[bool, typer.Option("--once", help="做完排队的任务就结束")] = False) -> None:
     """执行后台任务：导入、每日评估。`serve` 已自带一个。"""
-    start()
+    ready()
     from ganbu.web.worker import run
 
     try:
@@ -99,7 +99,7 @@ def adopt(
 @app.command()
 def verify() -> None:
     """核验：审计链没有断，档案每一行与登记它的变更指纹相符。改动一个字节也能查出。"""
-    start()
+    ready()
     from ganbu.access import audit
     from ganbu.records import writing
 
@@ -115,7 +115,7 @@ def verify() -> None:
 @app.command("rotate-keys")
 def rotate_keys() -> None:
     """更换字段密钥：用新钥匙重新加密全部密文；内容不变，指纹不变。"""
-    start()
+    ready()
     from ganbu.records.rotation import rotate
 
     out.print(f"已更换为第 {rotate()} 号密钥，重新加密完毕", highlight=False)
@@ -124,7 +124,7 @@ def rotate_keys() -> None:
 @app.command()
 def backup(target: Annotated[Path, typer.Argument(help="备份文件（.zip）；密钥不在其中，须另存")]) -> None:
     """备份：数据库、上传文件和模板，一个压缩包；服务运行时也可以做。"""
-    start()
+    ready()
     from ganbu.web.backups import backup as make
 
     made = make(target)

@@ -23,6 +23,7 @@ from ganbu.errors import GanbuError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
 from ganbu.records.cards import WANTED, WANTED_ROWS
+from ganbu.records.dossier.issues import contradictions
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, Change, Photo, Seat, UnitNode
 from ganbu.records.people import alike as find_alike
@@ -33,12 +34,12 @@ from ganbu.records.reconcile import settle
 from ganbu.records.tables import typed
 from ganbu.records.writing import current_row, undo, writing
 from ganbu.vocabulary import Field, Register
-from ganbu.web.templatetags.ganbu import shown
+from ganbu.web.templatetags.ganbu import label, shown
 from ganbu.web.timeline import timeline
 
 COLUMNS = (
     ("name", "姓名"), ("sex", "性别"), ("birth", "出生"), ("post", "现任职务"), ("level", "职务层次"), ("rank", "职级"),
-    ("education", "最高学历"), ("political_status", "政治面貌"), ("node.name", "机构"), ("completeness", "完整度"),
+    ("education", "最高学历"), ("political_status", "政治面貌"), ("node.name", "所在机构"), ("completeness", "完整度"),
 )  # fmt: skip
 
 
@@ -85,7 +86,8 @@ def as_of(request: HttpRequest) -> tuple[date, datetime | None, str]:
     return day, moment, wrong
 
 
-def _sensitive_read(request: HttpRequest, person: str, registers: list[str]) -> None:
+def sensitive_read(request: HttpRequest, person: str, registers: list[str]) -> None:
+    """Whoever reads a sensitive register leaves an entry in the audit chain."""
     if registers:
         audit.append("read.sensitive", person, registers=registers)
 
@@ -122,7 +124,7 @@ def person(request: HttpRequest, person: str) -> HttpResponse:
         for tab in tabs:
             tab["here"] = tab["register"].name == chosen
         if register.secrecy == "sensitive":
-            _sensitive_read(request, card.pk, [chosen])
+            sensitive_read(request, card.pk, [chosen])
         context |= {"register": register, "table": table_of(may, register, happened.get(chosen, []))}
         context["changes"] = may.changes(register)
         return render(request, "web/person_tab.html", context)
@@ -172,8 +174,8 @@ def _missing(about: Held | None, rows: dict[str, list[Held]]) -> list[str]:
     words = vocabulary().registers
     if about is None:
         return []
-    gone = [words["person"].fields[name].label for name in WANTED if name not in about.values]
-    return gone + [words[name].label for name in WANTED_ROWS if not rows.get(name)]
+    gone = [label(words["person"].fields[name]) for name in WANTED if name not in about.values]
+    return gone + [label(words[name]) for name in WANTED_ROWS if not rows.get(name)]
 
 
 def masked(item: Field, row: Held) -> str:
@@ -209,6 +211,25 @@ def table_of(may: Rights, register: Register, rows: list[Held]) -> dict[str, Any
         for row in reversed(rows)
     ]  # fmt: skip
     return {"columns": shown, "lines": lines}
+
+
+def told_of(may: Rights, rows: list[Held]) -> list[list[tuple[Field, Any]]]:
+    """What each of some rows of any registers says, names instead of identities; a statement per kind of reference."""
+    cells = [
+        [
+            (item, row.values[item.name])
+            for item in row.register.fields.values()
+            if item.name in row.values and may.sees_field(row.register, item)
+            and item.name not in (row.register.id_field, row.register.subject_field, row.register.happened)
+        ]
+        for row in rows
+    ]  # fmt: skip
+    wanted: dict[str, set[str]] = {}
+    for item, value in (cell for of in cells for cell in of):
+        if item.kind == "ref":
+            wanted.setdefault(item.target, set()).add(str(value))
+    names = {kind: queries.names_of(kind, of) for kind, of in wanted.items()}
+    return [[(item, _name(names, item, value)) for item, value in of] for of in cells]
 
 
 @door("people.read", "own.read")
@@ -309,20 +330,20 @@ def compare(request: HttpRequest) -> HttpResponse:
         about = next(iter(happened.get("person", ())), None)
         people.append((card, _header(about, happened, day), happened))
     lines: list[tuple[str, list[Any]]] = [
-        (_("现任职务"), ["、".join(h.get("posts", ())) for _c, h, _r in people])
+        (_("现任职务"), [_("、").join(h.get("posts", ())) for _c, h, _r in people])
     ]
     lines.append((_("年龄"), [h.get("age") for _c, h, _r in people]))
-    for attribute, label in (("sex", _("性别")), ("ethnic_group", _("民族")), ("political_status", _("政治面貌")), ("education", _("最高学历")), ("level", _("职务层次")), ("rank", _("职级"))):  # fmt: skip
-        lines.append((label, [getattr(c, attribute) for c, _h, _r in people]))
-    for attribute, label in (("work_start", _("参加工作时间")), ("party_date", _("入党时间")), ("native_place", _("籍贯"))):  # fmt: skip
-        lines.append((label, [h.get("values", {}).get(attribute) for _c, h, _r in people]))
+    for attribute, title in (("sex", _("性别")), ("ethnic_group", _("民族")), ("political_status", _("政治面貌")), ("education", _("最高学历")), ("level", _("职务层次")), ("rank", _("职级"))):  # fmt: skip
+        lines.append((title, [getattr(c, attribute) for c, _h, _r in people]))
+    for attribute, title in (("work_start", _("参加工作时间")), ("party_date", _("入党时间")), ("native_place", _("籍贯"))):  # fmt: skip
+        lines.append((title, [h.get("values", {}).get(attribute) for _c, h, _r in people]))
     lines.append((_("任职经历"), [len(r.get("appointment", ())) for _c, _h, r in people]))
-    lines.append((_("近五年考核"), ["、".join(f"{a.values.get('year')} {a.values.get('grade') or ''}" for a in r.get("assessment", ())[-5:]) for _c, _h, r in people]))  # fmt: skip
+    lines.append((_("近五年考核"), [_("、").join(f"{a.values.get('year')} {a.values.get('grade') or ''}" for a in r.get("assessment", ())[-5:]) for _c, _h, r in people]))  # fmt: skip
     lines.append((_("奖励"), [len(r.get("award", ())) for _c, _h, r in people]))
     if may.sees(vocabulary().registers["sanction"]):
         lines.append((_("处分处理"), [len(r.get("sanction", ())) for _c, _h, r in people]))
         for card, _h, _r in people:
-            _sensitive_read(request, card.pk, ["sanction"])
+            sensitive_read(request, card.pk, ["sanction"])
     return render(request, "web/compare.html", {"people": people, "lines": lines, "day": day})
 
 
@@ -349,7 +370,7 @@ def read_form(register: Register, posted: Any) -> tuple[dict[str, Any], dict[str
     first, last = values.get(register.happened), values.get(register.ended[0]) if register.ended else None
     if isinstance(first, PartialDate) and isinstance(last, PartialDate) and last.last() < first.first():
         wrong[register.ended[0]] = _("不能早于%(field)s") % {
-            "field": register.fields[register.happened].label
+            "field": label(register.fields[register.happened])
         }
     return values, wrong
 
@@ -374,6 +395,8 @@ def edit(request: HttpRequest, person: str, register: str, identity: str = "") -
     if posted is not None:
         reason = posted.get("reason", "").strip()
         values, wrong = read_form(known, posted)
+        if register == "person":
+            wrong |= contradictions(card.pk, values)
         if not reason:
             wrong["reason"] = _("请写明事由和依据，如文号")
         if "end" in posted and row is not None and reason and register != "person":

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,15 +20,22 @@ from ganbu.access.perms import rights
 from ganbu.errors import GanbuError
 from ganbu.formats.form import AppointmentForm
 from ganbu.formats.lrmx import write_lrmx
-from ganbu.formats.paper import form_docx, form_pdf
+from ganbu.formats.paper import form_docx, form_pdf, form_template
 from ganbu.records import queries
 from ganbu.records.forms import forms_of
 from ganbu.records.models import UnitNode
 from ganbu.web.people import COLUMNS, card_or_404
+from ganbu.web.setup import form_layout
 from ganbu.web.sheets import workbook
 
+
+def _laid_out(form: AppointmentForm) -> bytes:
+    """A form as docx in the department's own layout, where it has one."""
+    return form_docx(form, form_layout(settings.HOME))
+
+
 KINDS: dict[str, tuple[str, Callable[[AppointmentForm], bytes]]] = {
-    "docx": ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", form_docx),
+    "docx": ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", _laid_out),
     "pdf": ("application/pdf", form_pdf),
     "lrmx": ("application/xml", write_lrmx),
 }
@@ -56,6 +64,14 @@ def form(request: HttpRequest, person: str, kind: str) -> HttpResponse:
     response = HttpResponse(content, content_type=KINDS[kind][0])
     disposition = "inline" if kind == "pdf" else "attachment"
     response["Content-Disposition"] = _named(disposition, file_name(told, card.pk, kind))
+    return response
+
+
+@door("people.print")
+def template(request: HttpRequest) -> HttpResponse:
+    """The shipped layout of the form, to begin one's own with."""
+    response = HttpResponse(form_template(), content_type=KINDS["docx"][0])
+    response["Content-Disposition"] = _named("attachment", "form.docx")
     return response
 
 
@@ -91,15 +107,24 @@ def roster(request: HttpRequest) -> HttpResponseBase:
     if count > MOST_AT_ONCE and kind != "lrmx":
         messages.error(request, _("一次最多打印 %(most)s 人，现有 %(count)s 人；请缩小范围") % {"most": MOST_AT_ONCE, "count": count})  # fmt: skip
         return redirect("people")
+    try:
+        made = _zipped(list(cards.values_list("pk", flat=True)), kind)
+    except GanbuError as error:
+        messages.error(request, str(error))
+        return redirect("people")
     audit.append("export", "", kind=kind, rows=count, q=text)
-    return _zipped(list(cards.values_list("pk", flat=True)), kind)
+    return made
 
 
 def _zipped(people: list[str], kind: str) -> HttpResponseBase:
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for key, told in _many(people):
-            archive.writestr(file_name(told, key, kind), KINDS[kind][1](told))
+    try:
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for key, told in _many(people):
+                archive.writestr(file_name(told, key, kind), KINDS[kind][1](told))
+    except GanbuError:
+        stream.close()
+        raise
     stream.seek(0)
     return FileResponse(stream, as_attachment=True, filename=f"{kind}.zip", content_type="application/zip")
 

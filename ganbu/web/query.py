@@ -33,10 +33,11 @@ from ganbu.records.models import Card, SavedQuery
 from ganbu.vocabulary import Field, Register
 from ganbu.web.people import COLUMNS, as_of
 from ganbu.web.sheets import workbook
+from ganbu.web.templatetags.ganbu import label
 from ganbu.web.units import AGE_BANDS, age_of
 
 OPERATORS = (
-    ("=", gettext_lazy("是")), ("!=", gettext_lazy("不是")), (">=", gettext_lazy("不小于、不早于")),
+    ("=", gettext_lazy("等于")), ("!=", gettext_lazy("不等于")), (">=", gettext_lazy("不小于、不早于")),
     ("<=", gettext_lazy("不大于、不晚于")), ("contains", gettext_lazy("包含")), ("under", gettext_lazy("属于该类")), ("known", gettext_lazy("有记载")),
     ("missing", gettext_lazy("没有记载")),
 )  # fmt: skip
@@ -70,16 +71,16 @@ def literal(item: Field, text: str) -> str:
     """A value as the rule language writes it. Raises GanbuError."""
     if item.kind in ("int", "decimal"):
         if not re.fullmatch(r"-?\d+(\.\d+)?", text):
-            raise GanbuError(_("%(field)s应填数，而不是“%(text)s”") % {"field": item.label, "text": text})
+            raise GanbuError(_("%(field)s应填数，而不是“%(text)s”") % {"field": label(item), "text": text})
         return text
     if item.kind == "date":
         if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             raise GanbuError(
-                _("%(field)s应写作 2026-06-30，而不是“%(text)s”") % {"field": item.label, "text": text}
+                _("%(field)s应写作 2026-06-30，而不是“%(text)s”") % {"field": label(item), "text": text}
             )
         return text
     if item.kind == "bool":
-        return "是" if text in ("是", "true", "1") else "否"
+        return "是" if text.lower() in ("是", "yes", "true", "1") else "否"
     return "'" + text.replace("'", "") + "'"
 
 
@@ -120,7 +121,7 @@ def _comparison(item: Field, line: Line) -> str:
     if line.operator not in dict(OPERATORS):
         raise GanbuError(_("没有这种比较"))
     if not line.value:
-        raise GanbuError(_("%(field)s没有填值") % {"field": item.label})
+        raise GanbuError(_("%(field)s没有填值") % {"field": label(item)})
     return f"{item.label} {line.operator} {literal(item, line.value)}"
 
 
@@ -187,7 +188,7 @@ def chosen(may: Rights, condition: str, day: date) -> QuerySet[Card]:
     if not condition:
         return cards
     if word := forbidden(condition, may):
-        raise GanbuError(_("不能按“%(word)s”查询：这个账号不能查看它") % {"word": word})
+        raise GanbuError(_("不能按“%(word)s”查询：这个账号不能查看它") % {"word": label(word)})
     return cards.filter(one_of("pk", people_where(condition, day)))
 
 
@@ -282,8 +283,15 @@ DIMENSIONS = {
     "sex": (gettext_lazy("性别"), "sex"), "age": (gettext_lazy("年龄段"), "birth"), "education": (gettext_lazy("最高学历"), "education"),
     "political_status": (gettext_lazy("政治面貌"), "political_status"), "ethnic_group": (gettext_lazy("民族"), "ethnic_group"),
     "level": (gettext_lazy("职务层次"), "level"), "rank": (gettext_lazy("职级"), "rank"), "management": (gettext_lazy("管理类别"), "management"),
-    "status": (gettext_lazy("管理状态"), "status"), "unit": (gettext_lazy("机构"), "node__name"),
+    "status": (gettext_lazy("管理状态"), "status"), "unit": (gettext_lazy("所在机构"), "node__name"),
 }  # fmt: skip
+
+
+def _cell(dimension: str, label: str) -> str:
+    """A row or column as an address has it: an age band by its lowest age, the same in every language."""
+    if dimension == "age":
+        label = next((str(low) for low, _high, text in AGE_BANDS if str(text) == label), label)
+    return f"{dimension}:{label}"
 
 
 def _band_label(birth: str, day: date) -> str:
@@ -293,9 +301,10 @@ def _band_label(birth: str, day: date) -> str:
     )
 
 
-def _band(label: str) -> Q:
+def _band(low: str) -> Q:
     """Whoever is in an age band today, by birth; the same arithmetic as the label, asked of every birth there is."""
     day = date.today()
+    label = next((str(text) for least, _high, text in AGE_BANDS if str(least) == low), low)
     births = Card.objects.order_by().values_list("birth", flat=True).distinct()
     return one_of("birth", [birth for birth in births if _band_label(birth, day) == label])
 
@@ -356,12 +365,12 @@ def _table(counts: Counter[tuple[str, str]], down: str, across: str, condition: 
     return {
         "columns": columns,
         "total": total,
-        "totals": [{"n": sum(counts[r, c] for r in rows), "url": link(column=f"{across}:{c}")} for c in columns],
+        "totals": [{"n": sum(counts[r, c] for r in rows), "url": link(column=_cell(across, c))} for c in columns],
         "rows": [
             {
-                "label": r, "total": sum(counts[r, c] for c in columns), "url": link(row=f"{down}:{r}"),
+                "label": r, "total": sum(counts[r, c] for c in columns), "url": link(row=_cell(down, r)),
                 "share": round(100 * sum(counts[r, c] for c in columns) / total, 1) if total else 0,
-                "cells": [{"n": counts[r, c], "url": link(row=f"{down}:{r}", column=f"{across}:{c}")} for c in columns],
+                "cells": [{"n": counts[r, c], "url": link(row=_cell(down, r), column=_cell(across, c))} for c in columns],
                 "bars": _bars([counts[r, c] for c in columns], most),
             }
             for r in rows

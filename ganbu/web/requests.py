@@ -17,6 +17,7 @@ from ganbu.access.perms import rights
 from ganbu.engine.record_files import plain_text
 from ganbu.errors import GanbuError
 from ganbu.records import queries
+from ganbu.records.dossier.issues import contradictions
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, Request
 from ganbu.records.writing import writing
@@ -54,7 +55,7 @@ def make(request: HttpRequest, person: str) -> HttpResponse:
             wrong = _("请写明理由和依据")
         else:
             _values, problems = read_form(chosen[1], {chosen[2].name: text})
-            wrong = "；".join(problems.values())
+            wrong = _("；").join(problems.values())
         if not wrong and chosen is not None:
             name, identity, field = key.split("|")
             with transaction.atomic():
@@ -116,8 +117,10 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
             change = None
             if granted:
                 values, wrong = read_form(register, {found.values["field"]: found.values["new"]})
+                if register.name == "person":
+                    wrong |= contradictions(found.person, values)
                 if wrong:
-                    raise GanbuError("；".join(wrong.values()))
+                    raise GanbuError(_("；").join(wrong.values()))
                 with writing(
                     "request", f"申请 {found.pk}：{found.reason}", origin=f"更正申请 {found.pk}"
                 ) as act:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from ganbu.dates import PartialDate
 from ganbu.records.queries import Held
 
@@ -53,7 +55,7 @@ def timeline(rows: Mapping[str, list[Held]], day: date, units: Mapping[str, str]
     for row in rows.get("secondment", ()):
         start = row.day("start_date")
         if start:
-            spans.append((start, row.day("end_date"), "k4", f"{row.values.get('kind') or '挂职'}"))
+            spans.append((start, row.day("end_date"), "k4", f"{row.values.get('kind') or _('挂职')}"))
     if not spans:
         return None
     spans.sort(key=lambda s: (s[0], s[1] or PartialDate(9999)))
@@ -85,7 +87,9 @@ def timeline(rows: Mapping[str, list[Held]], day: date, units: Mapping[str, str]
             if name == "assessment":
                 if row.values.get("grade") != "优秀" or not isinstance(value, int) or value < first:
                     continue
-                points.append((at(date(value, 12, 1)), bottom + 8, kind, f"{value} 年度考核优秀"))
+                points.append(
+                    (at(date(value, 12, 1)), bottom + 8, kind, _("%(year)s 年度考核优秀") % {"year": value})
+                )
             elif isinstance(value, PartialDate) and value.year >= first:
                 text = row.values.get("name") or row.values.get("kind") or ""
                 points.append(

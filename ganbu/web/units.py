@@ -164,7 +164,7 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
     slots: list[dict[str, Any]] = [
         {
             "card": cards[key], "open": key in seen, "photo": key in photos, "age": age_of(cards[key].birth, today),
-            "title": "、".join(dict.fromkeys(p.f_title or "" for p in posts)), "head": any(p.f_kind == "正职" for p in posts),
+            "title": _("、").join(dict.fromkeys(p.f_title or "" for p in posts)), "head": any(p.f_kind == "正职" for p in posts),
             "since": min((p.f_start_date or "" for p in posts), default=""),
         }
         for key, posts in members.items() if key in cards

@@ -7,7 +7,7 @@ from django.views.i18n import set_language
 
 from ganbu.access import views as access
 from ganbu.access.middleware import ANYBODY, door
-from ganbu.web import findings, home, imports, people, printing, query, registers, requests, units
+from ganbu.web import dossier, findings, home, imports, people, printing, query, registers, requests, units
 
 
 class Identity:
@@ -33,6 +33,7 @@ handler500 = "ganbu.web.home.broken"
 urlpatterns: list[URLPattern] = [
     path("", home.home, name="home"),
     path("help/", home.help_page, name="help"),
+    path("help/template/", printing.template, name="form-template"),
     path("language/", door(ANYBODY, methods=("POST",))(set_language), name="set_language"),
     path("login/", access.log_in, name="login"),
     path("logout/", access.log_out, name="logout"),
@@ -51,6 +52,10 @@ urlpatterns: list[URLPattern] = [
     path("people/alike/", people.alike, name="alike"),
     path("people/roster/", printing.roster, name="roster"),
     path("people/<id:person>/", people.person, name="person"),
+    path("people/<id:person>/file/", dossier.file, name="file"),
+    path("people/<id:person>/file/audit/", dossier.open_audit, name="file-open"),
+    path("people/<id:person>/file/custody/", dossier.custody, name="file-custody"),
+    path("people/<id:person>/growth/", dossier.growth, name="growth"),
     path("people/<id:person>/photo/", people.photo, name="photo"),
     path("people/<id:person>/history/", people.history, name="history"),
     path("people/<id:person>/resume/", people.reconcile, name="reconcile"),
@@ -71,6 +76,12 @@ urlpatterns: list[URLPattern] = [
     path("query/save/", query.save, name="query-save"),
     path("query/<int:pk>/drop/", query.drop, name="query-drop"),
     path("query/cross/", query.cross, name="cross"),
+    path("files/", dossier.files, name="files"),
+    path("files/missing/", dossier.missing, name="files-missing"),
+    path("files/audits/<id:identity>/", dossier.audit, name="file-audit"),
+    path("files/audits/<id:identity>/sign/", dossier.sign, name="file-sign"),
+    path("files/audits/<id:identity>/form/", dossier.form, name="file-form"),
+    path("files/issues/<id:identity>/", dossier.issue, name="file-issue"),
     path("findings/", findings.findings, name="findings"),
     path("findings/run/", findings.run, name="findings-run"),
     path("findings/<int:pk>/", findings.reasons, name="reasons"),

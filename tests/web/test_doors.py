@@ -6,13 +6,16 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver, reverse
 
+from ganbu.access.current import acting
 from ganbu.access.middleware import ANYBODY, SIGNED_IN
 from ganbu.access.models import Account, AuditEntry
 from ganbu.access.perms import Rights
 from ganbu.access.roles import ACTIONS, roles
 from ganbu.findings.models import Finding
 from ganbu.records import batches
+from ganbu.records.dossier import audits
 from ganbu.records.models import MODELS, Change, Request, SavedQuery
+from ganbu.records.writing import writing
 
 VERBS = ("get", "post", "put", "patch", "delete", "options", "trace")
 EVERYBODY = (*roles(), "nobody")
@@ -22,6 +25,17 @@ EVERYBODY = (*roles(), "nobody")
 def places(db, someone, tmp_path):
     """An address for every name, over things that are there."""
     account = Account.objects.get(username="cadre_section")
+    with acting(account):
+        audit = audits.open_audit(someone.pk, "两初一复", "动议", "测试")
+        with writing("file", "测试") as act:
+            row = {
+                "file_issue_id": "DW1",
+                "person": someone.pk,
+                "audit": audit,
+                "element": "年龄",
+                "category": "一般性问题",
+            }
+            act.add(audits.register("file_issue"), [row])
     team = MODELS["team"].objects.filter(superseded_at__isnull=True).first()
     made = Request.objects.create(account=account, person=someone.pk, register="person", identity=someone.pk, values={"field": "health", "old": "", "new": "健康"}, reason="测试")  # fmt: skip
     batch = batches.open_batch(account, "测试", tmp_path)
@@ -40,6 +54,8 @@ def places(db, someone, tmp_path):
     for pattern in get_resolver().url_patterns:
         names = pattern.pattern.converters
         values = {key: given[key] if key != "pk" else given["pk"][pattern.name] for key in names}
+        if pattern.name in ("file-audit", "file-sign", "file-form", "file-issue"):
+            values = {"identity": "DW1" if pattern.name == "file-issue" else audit}
         found[pattern.name] = (reverse(pattern.name, kwargs=values), pattern.callback)
     return found
 

@@ -322,6 +322,52 @@ def test_forms_on_paper_and_back(client, someone):
     assert AuditEntry.objects.filter(action="print", subject=someone.pk).count() == 3
 
 
+@pytest.fixture
+def layout(settings, tmp_path):
+    """Puts a docx with one paragraph where the department's own layout of the form is."""
+    settings.HOME = tmp_path
+    (tmp_path / "templates").mkdir()
+
+    def put(text):
+        made = docx.Document()
+        made.add_paragraph(text)
+        made.save(tmp_path / "templates" / "form.docx")
+
+    return put
+
+
+def test_the_layout_of_the_department_is_used(client, someone, layout):
+    layout("某县专用 {{ name }}")
+    made = docx.Document(io.BytesIO(client.get(reverse("form", args=[someone.pk, "docx"])).content))
+    assert [p.text for p in made.paragraphs] == [f"某县专用 {someone.name}"]
+    content = b"".join(
+        client.get("/people/roster/", {"person": someone.pk, "kind": "docx"}).streaming_content
+    )
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        made = docx.Document(io.BytesIO(archive.read(archive.namelist()[0])))
+    assert made.paragraphs[0].text.startswith("某县专用")
+
+
+def test_a_mistake_in_the_layout_is_told_and_nothing_is_printed(client, someone, layout):
+    layout("{{ nmae }}")
+    for url in (reverse("form", args=[someone.pk, "docx"]), f"/people/roster/?person={someone.pk}&kind=docx"):
+        assert "form.docx：“{{ nmae }}”里没有“nmae”这个名称。是否想写：name" in text_of(client.get(url, follow=True))  # fmt: skip
+    assert not AuditEntry.objects.filter(action__in=("print", "export")).exists()
+    assert client.get(reverse("form", args=[someone.pk, "lrmx"])).status_code == 200
+
+
+def test_the_shipped_layout_can_be_downloaded_and_put_in_place(client, sign_in, someone, settings, tmp_path):
+    assert reverse("form-template") in text_of(client.get("/help/"))
+    assert reverse("form-template") not in text_of(sign_in("cadre").get("/help/"))
+    response = client.get(reverse("form-template"))
+    assert "form.docx" in response["Content-Disposition"]
+    settings.HOME = tmp_path
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "form.docx").write_bytes(response.content)
+    made = docx.Document(io.BytesIO(client.get(reverse("form", args=[someone.pk, "docx"])).content))
+    assert made.paragraphs[0].text == "干部任免审批表"
+
+
 def test_rosters_and_zips_of_forms(client):
     keys = list(Card.objects.values_list("pk", flat=True)[:3])
     rows = rows_of(client.get("/people/roster/", {"person": keys, "kind": "xlsx"}))

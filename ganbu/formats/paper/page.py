@@ -14,6 +14,8 @@ from ganbu.formats.form import (
 from ganbu.formats.text import read_date
 
 FAMILY_ROWS = 7
+# Boxes whose type shrinks: full-width characters per line and lines that fit at 12 points.
+ROOM = {"resume": (30, 21), "awards": (32, 6), "assessments": (32, 3), "reasons": (32, 4), "current_post": (26, 2), "proposed_post": (26, 2), "removed_post": (26, 2)}  # fmt: skip
 
 
 def paper_values(form: AppointmentForm, today: date | None = None) -> dict[str, Any]:

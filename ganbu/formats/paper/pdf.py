@@ -25,11 +25,16 @@ def chinese_fonts() -> tuple[str, ...]:
     return tuple(name for name in FONTS if name in have)
 
 
+def needed_fonts() -> tuple[str, ...]:
+    """Those fonts. Raises FormatError when the machine has none."""
+    if not chinese_fonts():
+        raise FormatError("这台机器没有中文字体，打印不出 pdf；请安装一种（如 fonts-noto-cjk），或改用 docx")
+    return chinese_fonts()
+
+
 def form_pdf(form: AppointmentForm, today: date | None = None) -> bytes:
     """Two pages A4. Raises FormatError when the machine has no Chinese font."""
-    fonts = chinese_fonts()
-    if not fonts:
-        raise FormatError("这台机器没有中文字体，打印不出 pdf；请安装一种（如 fonts-noto-cjk），或改用 docx")
+    fonts = needed_fonts()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         values = {**paper_values(form, today), "fonts": list(fonts), "photo": ""}

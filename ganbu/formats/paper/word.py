@@ -1,7 +1,7 @@
 """The form as docx (任免审批表 docx): a template with names in double braces, filled by docxtpl.
 
 `form_template` makes the shipped template; a department may change it in any word processor and put it where
-`form_docx` is told. Names are those of `paper_values`.
+`form_docx` is told; `template.py` checks it. Names are those of `paper_values`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
 from docx.oxml.ns import qn
 from docx.shared import Mm, Pt
 from docxtpl import DocxTemplate, InlineImage, RichText
-from jinja2 import TemplateError
 
 from ganbu.errors import FormatError
 from ganbu.formats.form import AppointmentForm
-from ganbu.formats.paper.page import lines_needed, paper_values
+from ganbu.formats.paper.page import ROOM, lines_needed, paper_values
+from ganbu.formats.paper.template import environment, own_template
 
 FONT = "仿宋_GB2312"
-# Boxes whose type shrinks: full-width characters per line and lines that fit at 12 points.
-ROOM = {"resume": (30, 21), "awards": (32, 6), "assessments": (32, 3), "reasons": (32, 4), "current_post": (26, 2), "proposed_post": (26, 2), "removed_post": (26, 2)}  # fmt: skip
 SIZES = (12.0, 11.0, 10.5, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0)
 
 
@@ -41,17 +39,19 @@ def size_for(name: str, text: str) -> float:
 
 
 def form_docx(form: AppointmentForm, template: Path | None = None, today: date | None = None) -> bytes:
-    """Fill the template. Raises FormatError when an edited template has a mistake."""
-    source: Any = str(template) if template is not None else io.BytesIO(form_template())
-    filled = DocxTemplate(source)
+    """Fill the shipped template, or an edited one. Raises FormatError that names the tag in which it has a mistake."""
+    filled = DocxTemplate(io.BytesIO(form_template() if template is None else own_template(template)))
     values = paper_values(form, today)
     for name in ROOM:
         values[name] = RichText(values[name], size=int(size_for(name, values[name]) * 2), font=FONT)
     values["photo"] = InlineImage(filled, io.BytesIO(form.photo), width=Mm(28)) if form.photo else ""
     try:
-        filled.render(values, autoescape=True)
-    except TemplateError as error:
-        raise FormatError(f"{template or '模板'}：模板有误：{error}") from error
+        filled.render(values, environment())
+    except Exception as error:
+        if template is None:
+            raise
+        # What an expression of a stranger's template makes the library raise cannot be listed.
+        raise FormatError(f"{template.name}：模板有误：{error}") from error
     stream = io.BytesIO()
     filled.save(stream)
     return stream.getvalue()

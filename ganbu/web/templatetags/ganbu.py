@@ -13,6 +13,7 @@ from ganbu.access.roles import roles
 from ganbu.dates import PartialDate
 from ganbu.engine.explain import shown as explained
 from ganbu.vocabulary import Field, Register
+from ganbu.vocabulary.english import english_name
 
 register = template.Library()
 
@@ -23,16 +24,18 @@ def english() -> bool:
 
 
 @register.filter
-def label(item: Field | Register) -> str:
-    """The name of a field or register in the language of the page."""
-    return item.name.replace("_", " ").capitalize() if english() and item.name.isascii() else item.label
+def label(item: Field | Register | str) -> str:
+    """The name of a field or register, or what only its Chinese name is known of, in the language of the page."""
+    if english():
+        return english_name(item)
+    return item if isinstance(item, str) else item.label
 
 
 @register.filter
 def role(name: str) -> str:
     """The name of a role."""
     known = roles().get(name)
-    return name if known is None else known.english if english() else known.label
+    return name if known is None else known.called
 
 
 @register.filter
@@ -44,10 +47,10 @@ def audit_action(name: str) -> str:
 AUDIT = {
     "login": "登录", "logout": "退出", "login.refused": "登录被拒", "login.second": "二次验证", "login.second.refused": "二次验证被拒",
     "login.spare": "用备用码登录", "refused": "越权被拒", "account.create": "建立账号", "account.enable": "启用账号",
-    "account.disable": "停用账号", "account.password": "更改密码", "account.factor.forget": "重设二次验证", "grant.give": "授权",
+    "account.disable": "停用账号", "account.password": "更改密码", "account.factor.forget": "重设二次验证", "grant.give": "授予角色",
     "grant.take": "收回授权", "audit.verify": "核验审计链", "record.load": "载入档案", "record.import": "导入", "record.edit": "更正",
     "record.add": "新增", "record.end": "作废", "record.undo": "撤销", "record.merge": "合并人员", "record.request": "按申请更正",
-    "record.audit": "认定档案要素", "read.sensitive": "查看敏感登记表", "read.reveal": "查看原值", "export": "导出", "print": "打印",
+    "record.file": "档案审核与收转", "read.sensitive": "查看敏感登记表", "read.reveal": "查看原值", "export": "导出", "print": "打印",
     "packs.adopt": "采用规则包", "keys.rotate": "更换密钥", "evaluate": "评估",
 }  # fmt: skip
 
@@ -81,7 +84,7 @@ ITEM_STATES = {
 }  # fmt: skip
 CHANGES = {
     "load": "载入", "import": "导入", "edit": "更正", "add": "新增", "end": "作废", "undo": "撤销", "merge": "合并", "request": "按申请更正",
-    "audit": "认定", "restore": "恢复",
+    "file": "档案", "restore": "恢复",
 }  # fmt: skip
 SEVERITIES = {"error": "错误", "warning": "提醒", "note": "说明"}
 REQUESTS = {"open": "待办", "granted": "已同意", "refused": "已退回"}
@@ -115,6 +118,24 @@ def severity(name: str) -> str:
 def request_state(name: str) -> str:
     """The state of a request in words."""
     return _(REQUESTS.get(name, name))
+
+
+ALIKE = ("身份证号相同", "姓名、性别、出生年月相同")
+
+
+@register.filter
+def alike_why(text: str) -> str:
+    """Why people are probably one, which `records.people.alike` says in Chinese."""
+    return _(text) if text in ALIKE else text
+
+
+FILE_VIEWS = {"due": "在审", "issues": "档案问题", "materials": "收转待办", "closed": "已审结"}
+
+
+@register.filter
+def file_view(name: str) -> str:
+    """A part of the file work, in words."""
+    return _(FILE_VIEWS[name])
 
 
 @register.filter

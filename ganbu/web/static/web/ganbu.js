@@ -60,7 +60,7 @@
   const tell = (input) => {
     const box = input.closest(".drop").querySelector("[data-told]");
     const size = [...input.files].reduce((sum, file) => sum + file.size, 0);
-    box.textContent = `${input.files.length} 个文件，${(size / 1048576).toFixed(1)} MB`;
+    box.textContent = box.dataset.told.replace("{files}", input.files.length).replace("{size}", (size / 1048576).toFixed(1));
   };
   for (const name of ["dragover", "dragleave", "drop"]) document.addEventListener(name, (event) => {
     const zone = event.target.closest && event.target.closest(".drop");
