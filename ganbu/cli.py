@@ -323,6 +323,7 @@ def _one_of(fmt: str, *allowed: str) -> None:
 
 def _emit(found: dict[str, tuple[str, Any]], fmt: str, path: Path | None) -> None:
     from ganbu.engine.explain import plain
+    from ganbu.formats.tables import inert
 
     if fmt == "json":
         _json(
@@ -357,8 +358,11 @@ def _emit(found: dict[str, tuple[str, Any]], fmt: str, path: Path | None) -> Non
                     [
                         name,
                         *(
-                            ("" if v is None else "；".join(v) if isinstance(v, list) else v)
-                            for v in row.values()
+                            inert(v) if isinstance(v, str) else v
+                            for v in (
+                                "" if v is None else "；".join(v) if isinstance(v, list) else v
+                                for v in row.values()
+                            )
                         ),
                     ]
                 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -65,17 +66,18 @@ class ClosedDoors:
         if actions == (ANYBODY,):
             return None
         if not request.user.is_authenticated:
-            return redirect(f"{_path('login')}?next={request.get_full_path()}")
+            return redirect(f"{_path('login')}?{urlencode({'next': request.get_full_path()})}")
         if actions is None:
             raise PermissionDenied("没有门的页面")
         if _idle(request):
             logout(request)
             return redirect("login")
-        if getattr(view, "entry", False):
+        early = getattr(view, "entry", "")
+        if early == "factor":
             return None
         if settings.SECOND_FACTOR and not verified(request):
             return redirect("second-factor")
-        if request.user.must_change:
+        if request.user.must_change and early != "password":
             return redirect("password")
         return None
 
@@ -84,6 +86,20 @@ class ClosedDoors:
         if isinstance(error, PermissionDenied):
             with transaction.atomic():
                 audit.append("refused", request.path[:200], method=request.method, wanted=str(error))
+
+
+class BehindProxy:
+    """Takes the address of the browser from the proxy in front, where there is one (反向代理)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """The last address in the header is the one that our proxy saw; those before it anybody can write."""
+        told = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.BEHIND_PROXY else ""
+        if last := told.rpartition(",")[2].strip():
+            request.META["REMOTE_ADDR"] = last
+        return self.get_response(request)
 
 
 def verified(request: HttpRequest) -> bool:

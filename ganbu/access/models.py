@@ -22,6 +22,9 @@ class Account(AbstractBaseUser):
     person = models.CharField("人员编号", max_length=80, blank=True)
     is_active = models.BooleanField("启用", default=True)
     must_change = models.BooleanField("须改密码", default=True)
+    suspended = models.BooleanField(
+        "待确认", default=False, help_text="密码或二次验证由他人重设后，须安全保密管理员确认，授权才恢复"
+    )
     made_at = models.DateTimeField("建立时间", auto_now_add=True)
 
     USERNAME_FIELD = "username"

@@ -6,6 +6,8 @@ concerned, a scope that covers them. `Scope` is handed on to the queries of the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -51,6 +53,7 @@ class Rights:
             (grant, roles()[grant.role])
             for grant in account.grants.all()
             if account.is_active
+            and not account.suspended
             and grant.role in roles()
             and (grant.since is None or grant.since <= day)
             and (grant.until is None or day < grant.until)
@@ -65,15 +68,28 @@ class Rights:
         if not any(self.may(action) for action in actions):
             raise PermissionDenied("、".join(actions))
 
-    def scope(self, action: str) -> Scope:
-        """Whom the account may do it with."""
+    def scope(self, action: str, register: Register | None = None) -> Scope:
+        """Whom the account may do it with; given a sensitive register, with whom a role that sees it lets one do it."""
         parts = tuple(
             Part(grant.unit, frozenset(grant.managements))
             for grant, role in self.held
             if action in role.actions
+            and (register is None or register.secrecy != "sensitive" or role.sees(register.name))
         )
         own = self.account.person if action == "people.read" and self.may("own.read") else ""
         return Scope(parts, own)
+
+    def everywhere(self, action: str, register: Register) -> bool:
+        """Whether the register may be seen of everybody the action may be done with."""
+        return self.sees(register) and set(self.scope(action).parts) <= set(
+            self.scope(action, register).parts
+        )
+
+    def narrowed(self, covers: Callable[[Grant, Role], bool]) -> Rights:
+        """The rights that some of the grants give: those that cover a person, say."""
+        found = copy(self)
+        found.held = [(grant, role) for grant, role in self.held if covers(grant, role)]
+        return found
 
     def sees(self, register: Register) -> bool:
         """Whether the account may see a register at all; a cadre sees what is open about themselves."""

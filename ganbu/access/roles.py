@@ -27,6 +27,11 @@ class Role:
         """Its name in the language of the page."""
         return self.english if (get_language() or "").startswith("en") else self.label
 
+    @property
+    def own(self) -> bool:
+        """Whether it is about the account's own person only."""
+        return "own.read" in self.actions
+
     def sees(self, register: str) -> bool:
         """Whether it may see that sensitive register."""
         return "*" in self.sensitive or register in self.sensitive

@@ -25,6 +25,8 @@ def create_account(
     username: str, name: str, password: str, person: str = "", must_change: bool = True, checked: bool = True
 ) -> Account:
     """A new account without any role. Raises AccessError when the name is taken or the password weak."""
+    if not username or not name:
+        raise AccessError("请填账号和姓名")
     if Account.objects.filter(username__iexact=username).exists():
         raise AccessError(_("账号“%(name)s”已经有了") % {"name": username})
     account = Account(username=username, name=name, person=person, must_change=must_change)
@@ -54,12 +56,48 @@ def set_active(account: Account, active: bool) -> None:
 
 @transaction.atomic
 def set_password(account: Account, password: str, by_owner: bool) -> None:
-    """Give a new password; one that somebody else gave must be changed at the next log-in."""
+    """Give a new password; one that somebody else gave must be changed, and what was granted rests until confirmed.
+
+    Raises AccessError for a weak one, and for one of the three administrators unless at the machine itself.
+    """
+    if not by_owner:
+        _taken_over(account)
     check_password_strength(password, account)
     account.set_password(password)
     account.must_change = not by_owner
     account.save(update_fields=["password", "must_change"])
     audit.append("account.password", account.username)
+
+
+@transaction.atomic
+def forget_factor(account: Account) -> None:
+    """Let an account set up its second factor anew; guarded like a new password. Raises AccessError."""
+    from django_otp.plugins.otp_static.models import StaticDevice
+    from django_otp.plugins.otp_totp.models import TOTPDevice
+
+    _taken_over(account)
+    TOTPDevice.objects.filter(user=account).delete()
+    StaticDevice.objects.filter(user=account).delete()
+    audit.append("account.factor.forget", account.username)
+
+
+def _taken_over(account: Account) -> None:
+    """Whoever resets an account could enter it: its grants rest, and the three administrators are out of reach."""
+    if current().account is None:
+        return  # a command at the machine
+    if any(roles()[g.role].single for g in account.grants.all() if g.role in roles()):
+        raise AccessError("三员分立：三员的密码和二次验证只能在服务器上用 ganbu reset-password 重设")
+    if account.grants.exists():
+        account.suspended = True
+        account.save(update_fields=["suspended"])
+
+
+@transaction.atomic
+def confirm(account: Account) -> None:
+    """The security administrator has made sure who is behind a reset account: its grants hold again (确认)."""
+    account.suspended = False
+    account.save(update_fields=["suspended"])
+    audit.append("account.confirm", account.username)
 
 
 @transaction.atomic

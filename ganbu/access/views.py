@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import date
 from io import BytesIO
 from typing import Any
@@ -26,10 +27,20 @@ from ganbu.access.models import Account, AuditEntry, Grant
 from ganbu.access.roles import roles
 
 
-def entry(view: View) -> View:
-    """Mark a page that is part of entering: open before the second factor and the new password."""
-    view.entry = True  # type: ignore[attr-defined]
-    return view
+def entry(before: str) -> Callable[[View], View]:
+    """Mark a page that is part of entering: open before the second `factor`, or after it before the new `password`."""
+
+    def mark(view: View) -> View:
+        view.entry = before  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def login_name(request: HttpRequest | None, credentials: dict[str, Any] | None) -> str:
+    """The name that failures are counted under: upper and lower case are the same account."""
+    told = credentials or (request.POST if request is not None else {})
+    return str(told.get("username") or "").strip().lower()
 
 
 @door(ANYBODY, methods=("GET", "POST"))
@@ -50,7 +61,7 @@ def locked_out(request: HttpRequest, *args: object, **kwargs: object) -> HttpRes
     return render(request, "access/locked.html", status=429)
 
 
-@entry
+@entry("factor")
 @door(SIGNED_IN, methods=("POST",))
 def log_out(request: HttpRequest) -> HttpResponse:
     """Leave."""
@@ -58,7 +69,7 @@ def log_out(request: HttpRequest) -> HttpResponse:
     return redirect("login")
 
 
-@entry
+@entry("factor")
 @door(SIGNED_IN, methods=("GET", "POST"))
 def second_factor(request: HttpRequest) -> HttpResponse:
     """Set up a one-time password app, or give its code; spare codes are shown once."""
@@ -101,7 +112,7 @@ def _spare(account: object) -> list[str]:
     return codes
 
 
-@entry
+@entry("password")
 @door(SIGNED_IN, methods=("GET", "POST"))
 def password(request: HttpRequest) -> HttpResponse:
     """Change one's password."""
@@ -164,9 +175,7 @@ def account_act(request: HttpRequest, pk: int, act: str) -> HttpResponse:
         elif act == "password":
             services.set_password(account, request.POST.get("password", ""), by_owner=False)
         elif act == "factor":
-            TOTPDevice.objects.filter(user=account).delete()
-            StaticDevice.objects.filter(user=account).delete()
-            audit.append("account.factor.forget", account.username)
+            services.forget_factor(account)
         else:
             return HttpResponse(status=404)
         messages.success(request, _("已办理"))
@@ -179,7 +188,7 @@ def account_act(request: HttpRequest, pk: int, act: str) -> HttpResponse:
 def grants(request: HttpRequest) -> HttpResponse:
     """Roles and scopes (安全保密管理员)."""
     if request.method == "POST":
-        account = get_object_or_404(Account, pk=request.POST.get("account"))
+        account = get_object_or_404(Account, username__iexact=request.POST.get("account", "").strip())
         until = request.POST.get("until", "")
         try:
             services.grant(
@@ -196,6 +205,14 @@ def grants(request: HttpRequest) -> HttpResponse:
 
     levels = load_vocabulary().codes["management_category"].names()
     return render(request, "access/grants.html", {"page": page, "roles": roles().values(), "levels": levels})
+
+
+@door("grants.manage", methods=("POST",))
+def grant_confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    """An account whose password or factor somebody reset is its owner's: its grants hold again."""
+    services.confirm(get_object_or_404(Account, pk=pk))
+    messages.success(request, _("已确认，授权恢复"))
+    return redirect("grants")
 
 
 @door("grants.manage", methods=("POST",))

@@ -17,6 +17,7 @@ from ganbu.engine.tree import (
     NUM,
     TEXT,
     TRUE,
+    Aggregate,
     Const,
     Fact,
     Field,
@@ -30,6 +31,7 @@ from ganbu.engine.tree import (
     holds,
     missing,
     negate,
+    walk,
 )
 from ganbu.errors import OpenValueError, PackError, nearest
 from ganbu.vocabulary import Field as FieldSpec
@@ -154,6 +156,39 @@ class Evaluator:
             self._lowering.pop()
         self.judged[policy_name] = judged
         return judged
+
+    def reads(self, policy_name: str) -> frozenset[str]:
+        """The registers that a policy's results rest on, whatever way they reach it (所依据的登记表)."""
+        judged = self.judge(policy_name)
+        found, seen = {judged.register.name}, {policy_name}
+        open_nodes: list[Node] = [output.node for output in judged.outputs]
+        done: set[tuple[str, str]] = set()
+
+        def fact(register: str, name: str) -> None:
+            if (register, name) in self.program.definitions and (register, name) not in done:
+                done.add((register, name))
+                open_nodes.append(self.program.definitions[register, name])
+
+        def row(here: Row | None) -> None:
+            while here is not None:
+                if here.register in self.pack.reach and here.register not in seen:
+                    seen.add(here.register)  # the effects of another policy
+                    open_nodes.extend(output.node for output in self.judge(here.register).outputs)
+                found.add(here.register)
+                if here.of is not None:
+                    fact(here.of.register, here.via)
+                here = here.of
+
+        while open_nodes:
+            for node in walk(open_nodes.pop()):
+                if isinstance(node, (Field, Fact)):
+                    row(node.row)
+                if isinstance(node, Fact):
+                    fact(node.row.register, node.name)
+                if isinstance(node, Aggregate):
+                    row(Row(node.register))
+                    open_nodes.extend(node.parts)
+        return frozenset(found)
 
     def _virtual(self, policy_name: str) -> Register | None:
         policy = self.pack.reach.get(policy_name)

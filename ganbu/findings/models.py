@@ -36,6 +36,7 @@ class Finding(models.Model):
     due = models.CharField("期限", max_length=10, blank=True)
     grounds = models.TextField("依据", blank=True)
     missing = models.TextField("缺少", blank=True)
+    reads = models.CharField("所依据的敏感登记表", max_length=300, blank=True)
 
     class Meta:
         verbose_name = "结论"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from ganbu.engine.policy import load_pack
 from ganbu.engine.run import evaluate
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records.corps import store
-from ganbu.records.local import adopted
+from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change, Setting
 
 # Kinds whose outcomes ask something of somebody, and outcomes that ask nothing.
@@ -72,13 +73,14 @@ def run_adopted(day: date) -> EvaluationRun:
             kind = found.evaluator.pack.reach[policy].kind
             if kind not in TOLD:
                 continue
+            reads = marked(found.evaluator.reads(policy))
             for row in found.rows(policy):
                 if kind == "consequence" and row.get("生效中") is False:
                     continue
                 outcome = str(row["结果"])
                 if outcome in QUIET:
                     continue
-                kept.append(_finding(name, policy, judged.register.name, row, outcome))
+                kept.append(_finding(name, policy, judged.register.name, row, outcome, reads))
         found.close()
     with transaction.atomic():
         run = EvaluationRun.objects.create(
@@ -93,13 +95,26 @@ def run_adopted(day: date) -> EvaluationRun:
     return run
 
 
-def _finding(pack: str, policy: str, register: str, row: dict[str, Any], outcome: str) -> Finding:
+def marked(registers: Iterable[str]) -> str:
+    """The sensitive ones of some registers, as a finding keeps them: `|sanction|family|`."""
+    words = vocabulary().registers
+    names = sorted(name for name in registers if name in words and words[name].secrecy == "sensitive")
+    return f"|{'|'.join(names)}|" if names else ""
+
+
+def _finding(pack: str, policy: str, register: str, row: dict[str, Any], outcome: str, reads: str) -> Finding:
     due = row.get("期限") or row.get("截止日") or row.get("预测日期") or row.get("到龄日期")
     return Finding(
         pack=pack, policy=policy, register=register, subject=str(row["对象"])[:120], name=str(row.get("名称") or "")[:120],
         outcome=outcome[:60], due=due.isoformat() if isinstance(due, date) else "", grounds="；".join(row.get("依据") or ())[:2000],
-        missing="；".join(row.get("缺少") or ())[:2000],
+        missing="；".join(row.get("缺少") or ())[:2000], reads=reads,
     )  # fmt: skip
+
+
+def drawn_before(person: str, moment: datetime) -> list[Finding]:
+    """The last conclusion of each policy about a person that runs had drawn by a moment (此前的结论)."""
+    found = Finding.objects.select_related("run").filter(register="person", subject=person, run__made_at__lte=moment)  # fmt: skip
+    return list({one.policy: one for one in found.order_by("run_id")}.values())
 
 
 def reasons(pack: str, policy: str, subject: str, day: date) -> Any:

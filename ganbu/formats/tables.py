@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,19 @@ MOST_BYTES = 64 * 1024 * 1024
 MOST_UNPACKED = 1024 * 1024 * 1024
 MOST_ROWS = 1_000_000
 SUFFIXES = (".xlsx", ".xls", ".xlsm", ".csv")
+
+
+# What a spreadsheet program takes for a formula when it opens a csv; a plain number it may have.
+_ACTIVE, _NUMBER = re.compile(r"[=+\-@\t\r]"), re.compile(r"[+-]?\d+(?:[./]\d+)?")
+
+
+def inert(text: str) -> str:
+    """A text for a csv that people open in a spreadsheet program: never a formula there (公式不执行).
+
+    >>> inert("=1+1"), inert("-3"), inert("甲")
+    ("'=1+1", '-3', '甲')
+    """
+    return f"'{text}" if _ACTIVE.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ again with the choices made, against the record as it is then.
 
 from __future__ import annotations
 
-import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -42,9 +43,9 @@ from ganbu.records.models import (
     ImportIssue,
     ImportItem,
     LocalRow,
-    Photo,
     field_name,
 )
+from ganbu.records.queries import portrait
 from ganbu.records.snapshot import snapshot
 from ganbu.vocabulary import load_vocabulary
 
@@ -56,6 +57,7 @@ SECRET = frozenset(
     if f.sealed and r.name == "person"
 )
 Row = dict[str, Any]
+
 Form = tuple[str, AppointmentForm | Filing | None, list[Issue]]
 
 
@@ -240,9 +242,21 @@ def apply(batch: ImportBatch) -> Change:
     with record.writing("import", origin=f"导入 {batch.pk} {batch.title}") as act:
         merge, _report, told = _lay(forms, units, batch, choices(batch), chosen_of(batch))
         write_merge(act, merge)
-        _photos(forms, told, act.change)
-    _set(batch, state="applied", change=act.change, told="")
+        _photos(act, forms, told)
+        # In the same transaction: a batch whose rows are in is applied, and none is applied twice.
+        if not ImportBatch.objects.filter(pk=batch.pk, change=None).update(
+            state="applied", change=act.change, told=""
+        ):
+            raise RecordsError("这一批已经登记过")
+    batch.refresh_from_db()
+    discard(batch)
     return act.change
+
+
+def discard(batch: ImportBatch) -> None:
+    """Delete the files of a batch that were uploaded; a folder that a command named is not ours to delete."""
+    if Path(settings.HOME) / "uploads" in Path(batch.folder).parents:
+        shutil.rmtree(batch.folder, ignore_errors=True)
 
 
 def write_merge(act: record.Writing, merge: Merge) -> None:
@@ -327,19 +341,14 @@ def _report(batch: ImportBatch) -> ImportReport:
     return report
 
 
-def _photos(forms: list[Form], told: dict[str, tuple[str, str]], change: Change) -> None:
-    fresh = []
+def _photos(act: record.Writing, forms: list[Form], told: dict[str, tuple[str, str]]) -> None:
     for file, form, _ in forms:
         key, _state = told.get(file, ("", ""))
         if form is None or not key or not form.photo:
             continue
-        digest = hashlib.sha256(form.photo).digest()
-        held = Photo.objects.filter(person=key).order_by("-id").first()
-        if held is None or hashlib.sha256(bytes(held.image)).digest() != digest:
-            fresh.append(
-                Photo(person=key, image=form.photo, kind=f"image/{photo_type(form.photo)}", change=change)
-            )
-    Photo.objects.bulk_create(fresh, batch_size=200)
+        held = portrait(key)
+        if held is None or bytes(held.image) != form.photo:
+            act.photo(key, form.photo, f"image/{photo_type(form.photo)}")
 
 
 def undo(batch: ImportBatch) -> Change:
@@ -348,7 +357,6 @@ def undo(batch: ImportBatch) -> Change:
         raise RecordsError("只有已经导入的批次可以撤销")
     with transaction.atomic():
         change = record.undo(batch.change, f"撤销导入 {batch.pk}")
-        Photo.objects.filter(change=batch.change).delete()
         _set(batch, state="undone")
     return change
 

@@ -17,7 +17,7 @@ from typing import Any
 from ganbu.errors import FormatError, GanbuError, RecordsError
 from ganbu.formats.issues import Issue
 from ganbu.formats.tables import SUFFIXES, Sheet, read_sheets
-from ganbu.formats.text import name_key
+from ganbu.formats.text import name_key, read_date
 from ganbu.formats.zips import open_archive
 from ganbu.records.merging import Merge
 from ganbu.records.tables import typed
@@ -195,6 +195,10 @@ def _take(
         row[item.name] = typed(register, item, text)
     except (GanbuError, ValueError) as error:
         issues.append(Issue(where, label, "cell.unreadable", str(error), text, severity="error", line=line))
+        return
+    if item.kind == "date" and read_date(text)[1] == "date.month_ambiguous":
+        # A spreadsheet program drops the last zero of 1980.10.
+        issues.append(Issue(where, label, "date.month_ambiguous", "按 1 月读取，也可能是丢了 0 的 10 月，请核对", text, str(row[item.name]), line=line))  # fmt: skip
 
 
 # A row that has none of these says nothing that could be told from another: what was wrong with it is reported.

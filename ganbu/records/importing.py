@@ -19,7 +19,7 @@ from ganbu.formats.batch import FORMS, read_batch
 from ganbu.formats.form import AppointmentForm
 from ganbu.formats.interchange import form_to_rows
 from ganbu.formats.issues import Issue
-from ganbu.formats.tables import SUFFIXES
+from ganbu.formats.tables import SUFFIXES, inert
 from ganbu.records.books import lay_units, merge_ready, read_books
 from ganbu.records.folder import batches, new_batch, open_records, replace_tables, undo, writing
 from ganbu.records.matching import People, valid_id_number
@@ -54,7 +54,9 @@ class ImportReport:
         stream = io.StringIO(newline="")
         writer = csv.DictWriter(stream, REPORT, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(issue.as_row() for issue in self.issues)
+        for issue in self.issues:
+            row = issue.as_row()
+            writer.writerow({k: inert(v) if isinstance(v, str) else v for k, v in row.items()})
         return "\ufeff" + stream.getvalue()
 
     def write(self, path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from django.db.models import Count, QuerySet
 
 from ganbu.errors import RecordsError
-from ganbu.records.models import MODELS, Card, Change, LocalRow, Photo, field_name
+from ganbu.records.models import MODELS, Card, Change, LocalRow, field_name
+from ganbu.records.queries import portrait
 from ganbu.records.writing import Writing, all_registers, current_row, row_values, writing
 from ganbu.vocabulary import Register
 
@@ -63,7 +64,7 @@ def merge_people(keep: str, gone: list[str], reason: str) -> Change:
     if kept is None or not gone or keep in gone:
         raise RecordsError("请选一个保留的人，和至少一个并入的人")
     names = "、".join(gone)
-    with writing("merge", reason or f"{names} 并入 {keep}", origin=f"合并 {names} → {keep}"[:300]) as act:
+    with writing("merge", reason or f"{names} 并入 {keep}", origin=f"{keep} ← {names}") as act:
         values = row_values(register, kept)
         for one in gone:
             row = current_row(register, one)
@@ -73,9 +74,9 @@ def merge_people(keep: str, gone: list[str], reason: str) -> Change:
             for other in all_registers().values():
                 _pass_on(act, other, one, keep)
             act.supersede(register, [row])
-            if not Photo.objects.filter(person=keep).exists():
-                for photo in Photo.objects.filter(person=one).order_by("-id")[:1]:
-                    Photo.objects.create(person=keep, image=photo.image, kind=photo.kind, change=act.change)
+            photo = None if portrait(keep) else portrait(one)
+            if photo is not None:
+                act.photo(keep, bytes(photo.image), photo.kind)
         values[register.id_field] = keep
         if values != row_values(register, kept):
             act.correct(register, keep, values)

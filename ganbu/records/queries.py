@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -12,14 +12,17 @@ from typing import Any
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from ganbu.access.perms import Scope
+from ganbu.access.models import Grant
+from ganbu.access.perms import Rights, Scope
+from ganbu.access.roles import Role
 from ganbu.access.sealing import keys
 from ganbu.dates import PartialDate
+from ganbu.errors import RecordsError
 from ganbu.formats.text import name_key
 from ganbu.records.columns import from_column
 from ganbu.records.local import vocabulary
-from ganbu.records.models import MODELS, Card, LocalRow, Seat, UnitNode
-from ganbu.vocabulary import Register
+from ganbu.records.models import MODELS, Card, LocalRow, Photo, Seat, UnitNode
+from ganbu.vocabulary import Field, Register
 
 Row = dict[str, Any]
 
@@ -44,6 +47,23 @@ def visible(scope: Scope) -> QuerySet[Card]:
             here &= Q(Exists(Seat.objects.filter(card=OuterRef("pk"), node__path__startswith=top)))
         inside |= here
     return cards.filter(inside)
+
+
+def rights_on(may: Rights, card: Card) -> Rights:
+    """The rights over one person (对某人的权限): those of the grants that cover them, so that no grant lends its reach to another."""
+    tops = {g.unit for g, _role in may.held if g.unit}
+    paths = dict(UnitNode.objects.filter(unit__in=tops).values_list("unit", "path")) if tops else {}
+    seats = list(Seat.objects.filter(card=card).values_list("node__path", flat=True)) if tops else []
+
+    def covers(grant: Grant, role: Role) -> bool:
+        if role.own:
+            return card.pk == may.account.person
+        below = not grant.unit or (
+            grant.unit in paths and any(path.startswith(paths[grant.unit]) for path in seats)
+        )
+        return below and (not grant.managements or card.management in grant.managements)
+
+    return may.narrowed(covers)
 
 
 def visible_units(scope: Scope) -> QuerySet[UnitNode]:
@@ -239,6 +259,32 @@ def known(rows: dict[str, list[Held]], moment: datetime | None = None) -> dict[s
         ]
         for name, of in rows.items()
     }
+
+
+def identified(item: Field, text: str) -> str:
+    """The identity of what a form names by identity or by name (编号或姓名). Raises RecordsError."""
+    register = vocabulary().registers[item.target]
+    model: Any = MODELS[item.target]
+    key, now = f"f_{register.id_field}", {"superseded_at__isnull": True}
+    found = list(model.objects.filter(**{key: text}, **now).values_list(key, flat=True)[:1])
+    if not found and register.name_field:
+        named = {f"f_{register.name_field}": name_key(text) if item.target == "person" else text}
+        found = list(model.objects.filter(**named, **now).values_list(key, flat=True)[:2])
+    if not found:
+        raise RecordsError(f"{item.label}：没有编号或名称为“{text[:40]}”的{register.label}")
+    if len(found) > 1:
+        raise RecordsError(f"{item.label}：叫“{text[:40]}”的不止一个，请写编号")
+    return str(found[0])
+
+
+def portraits(people: Iterable[str]) -> QuerySet[Photo]:
+    """Portraits that hold, those recorded later last; one that was undone does not."""
+    return Photo.objects.filter(person__in=people, change__undone_by__isnull=True).order_by("id")
+
+
+def portrait(person: str) -> Photo | None:
+    """The portrait of a person (照片)."""
+    return portraits([person]).last()
 
 
 def names_of(kind: str, identities: set[str]) -> dict[str, str]:

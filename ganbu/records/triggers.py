@@ -1,4 +1,5 @@
-"""Append-only by the database itself (只增不改): whatever way a statement comes, a row is only added, or superseded once.
+"""Append-only by the database itself (只增不改): whatever way a statement comes, a row is only added, or superseded once,
+and only by a change that is being made: one whose digest is not drawn yet. A change with its digest is as it is for ever.
 
 A sealed column may be re-written, so that keys can be rotated; its content is authenticated by the seal and covered by
 the digest of the change that wrote it.
@@ -6,72 +7,116 @@ the digest of the change that wrote it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.db import connections, models
 
 from ganbu.access.models import AuditEntry
-from ganbu.records.models import MODELS, LocalRow, Recorded
+from ganbu.records.models import MODELS, Change, LocalRow, Photo, field_name
 from ganbu.vocabulary import load_vocabulary
 
 _MESSAGE = "ganbu: the record is append-only"
-_FREE = ("meta_superseded_at", "meta_superseded_by")
+_ENDS = ("meta_superseded_at", "meta_superseded_by")
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A table and what may happen to its rows."""
+
+    model: type[models.Model]
+    change: str = ""  # the column that names the change that adds a row
+    ends: bool = False  # whether a row may be superseded
+    sealed: tuple[str, ...] = ()  # columns that may be re-written, never emptied
+    unique: tuple[str, ...] = ()  # columns of which one row may hold
+    until: str = ""  # a condition on the old row while which everything may change
+
+    @property
+    def table(self) -> str:
+        """Its name."""
+        return self.model._meta.db_table
+
+    @property
+    def key(self) -> str:
+        """The column of its primary key."""
+        return str(self.model._meta.pk.column)
+
+    @property
+    def kept(self) -> list[str]:
+        """The columns that never change."""
+        free = {*self.sealed, *(_ENDS if self.ends else ())}
+        return [str(f.column) for f in self.model._meta.concrete_fields if f.column not in free]
+
+
+def guarded() -> list[Guarded]:
+    """Every table that only grows."""
+    found = [Guarded(AuditEntry), Guarded(Change, until="OLD.digest = ''"), Guarded(Photo, "change_id")]
+    found.append(Guarded(LocalRow, "meta_change", True, unique=("register", "identity")))
+    for name, model in MODELS.items():
+        register = load_vocabulary().registers[name]
+        sealed = tuple(f.name for f in register.fields.values() if f.sealed)
+        identity = str(model._meta.get_field(field_name(register.id_field)).column)  # type: ignore[union-attr]
+        found.append(Guarded(model, "meta_change", True, sealed, (identity,)))
+    return found
 
 
 def install(using: str = "default") -> None:
     """Put the triggers in place, replacing older ones."""
     connection = connections[using]
     known = set(connection.introspection.table_names())
-    recorded: dict[str, type[Recorded]] = {**MODELS, "": LocalRow}
-    statements = []
-    for name, model in recorded.items():
-        register = load_vocabulary().registers.get(name)
-        sealed = [f.name for f in register.fields.values() if f.sealed] if register else []
-        statements += _statements(connection.vendor, model, (*_FREE, *sealed), known)
-    statements += _statements(connection.vendor, AuditEntry, None, known)
+    make = _sqlite if connection.vendor == "sqlite" else _postgresql
     with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
+        for one in guarded():
+            if one.table in known and Change._meta.db_table in known:
+                for statement in make(one):
+                    cursor.execute(statement)
 
 
-def _statements(
-    vendor: str, model: type[models.Model], free: tuple[str, ...] | None, known: set[str]
-) -> list[str]:
-    """The statements for one table; with `free` None nothing at all may change."""
-    table = model._meta.db_table
-    if table not in known:
-        return []
-    columns = [f.column for f in model._meta.concrete_fields]
-    kept = [c for c in columns if free is None or c not in free]
-    if vendor == "sqlite":
-        same = " AND ".join(f'OLD."{c}" IS NEW."{c}"' for c in kept)
-        once = (
-            "AND ((OLD.meta_superseded_at IS NULL AND (NEW.meta_superseded_at IS NULL) = (NEW.meta_superseded_by IS NULL)) "
-            "OR (OLD.meta_superseded_at IS NEW.meta_superseded_at AND OLD.meta_superseded_by IS NEW.meta_superseded_by))"
-            if free is not None
-            else "AND 0"
+def _open(column: str) -> str:
+    return f"EXISTS (SELECT 1 FROM \"{Change._meta.db_table}\" c WHERE c.id = {column} AND c.digest = '')"
+
+
+def _rules(one: Guarded, same: str) -> tuple[str, str]:
+    """When a row may be added, and when it may change; `same` is the database's word for equal or both empty."""
+    may_add = _open(f'NEW."{one.change}"') if one.change else "1 = 1"
+    parts = [f'OLD."{c}" {same} NEW."{c}"' for c in one.kept]
+    parts += [f'(OLD."{c}" IS NULL) = (NEW."{c}" IS NULL)' for c in one.sealed]
+    if one.ends:
+        at, by = _ENDS
+        untouched = f"OLD.{at} {same} NEW.{at} AND OLD.{by} {same} NEW.{by}"
+        ended = f"OLD.{at} IS NULL AND NEW.{at} IS NOT NULL AND {_open(f'NEW.{by}')}"
+        parts.append(f"(({untouched}) OR ({ended}))")
+    may_change = " AND ".join(parts) if one.ends else "1 = 0"
+    return may_add, f"({one.until}) OR ({may_change})" if one.until else may_change
+
+
+def _sqlite(one: Guarded) -> list[str]:
+    may_add, may_change = _rules(one, "IS")
+    # REPLACE would take a row out without asking the trigger on deletion: a row in its way is never replaced.
+    there = [f'EXISTS (SELECT 1 FROM "{one.table}" o WHERE o."{one.key}" = NEW."{one.key}")']
+    if one.unique:
+        alike = " AND ".join(f'o."{c}" = NEW."{c}"' for c in one.unique)
+        there.append(
+            f'(NEW.meta_superseded_at IS NULL AND EXISTS (SELECT 1 FROM "{one.table}" o WHERE {alike} AND o.meta_superseded_at IS NULL))'
         )
-        return [
-            f'DROP TRIGGER IF EXISTS "{table}_keep"',
-            f'DROP TRIGGER IF EXISTS "{table}_stay"',
-            f'CREATE TRIGGER "{table}_keep" BEFORE UPDATE ON "{table}" WHEN NOT ({same} {once}) '
-            f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END",
-            f'CREATE TRIGGER "{table}_stay" BEFORE DELETE ON "{table}" BEGIN SELECT RAISE(ABORT, \'{_MESSAGE}\'); END',
-        ]
-    allowed = "false"
-    if free is not None:
-        gone = " - ".join(["to_jsonb({0})", *(f"'{c}'" for c in free)])
-        allowed = (
-            f"({gone.format('OLD')}) = ({gone.format('NEW')}) AND ("
-            "(OLD.meta_superseded_at IS NULL AND (NEW.meta_superseded_at IS NULL) = (NEW.meta_superseded_by IS NULL)) OR "
-            "(OLD.meta_superseded_at IS NOT DISTINCT FROM NEW.meta_superseded_at AND OLD.meta_superseded_by IS NOT DISTINCT FROM NEW.meta_superseded_by))"
-        )
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
+    names = [f'"{one.table}_{what}"' for what in ("keep", "stay", "come")]
     return [
-        f"""CREATE OR REPLACE FUNCTION "{table}_guard"() RETURNS trigger AS $guard$ BEGIN
-        IF TG_OP = 'UPDATE' AND {allowed} THEN RETURN NEW; END IF;
-        RAISE EXCEPTION '{_MESSAGE}'; END $guard$ LANGUAGE plpgsql""".replace(
-            "UPDATE' AND false", "UPDATE' AND 1 = 0"
-        ),
-        f'DROP TRIGGER IF EXISTS "{table}_keep" ON "{table}"',
-        f'CREATE TRIGGER "{table}_keep" BEFORE UPDATE OR DELETE ON "{table}" FOR EACH ROW EXECUTE FUNCTION "{table}_guard"()',
-        f'DROP TRIGGER IF EXISTS "{table}_stay" ON "{table}"',
-        f'CREATE TRIGGER "{table}_stay" BEFORE TRUNCATE ON "{table}" EXECUTE FUNCTION "{table}_guard"()',
+        *(f"DROP TRIGGER IF EXISTS {name}" for name in names),
+        f'CREATE TRIGGER {names[0]} BEFORE UPDATE ON "{one.table}" WHEN NOT ({may_change}) {refuse}',
+        f'CREATE TRIGGER {names[1]} BEFORE DELETE ON "{one.table}" {refuse}',
+        f'CREATE TRIGGER {names[2]} BEFORE INSERT ON "{one.table}" WHEN NOT ({may_add}) OR {" OR ".join(there)} {refuse}',
+    ]
+
+
+def _postgresql(one: Guarded) -> list[str]:
+    may_add, may_change = _rules(one, "IS NOT DISTINCT FROM")
+    return [
+        f"""CREATE OR REPLACE FUNCTION "{one.table}_guard"() RETURNS trigger AS $guard$ BEGIN
+        IF TG_OP = 'INSERT' THEN IF {may_add} THEN RETURN NEW; END IF;
+        ELSIF TG_OP = 'UPDATE' THEN IF {may_change} THEN RETURN NEW; END IF; END IF;
+        RAISE EXCEPTION '{_MESSAGE}'; END $guard$ LANGUAGE plpgsql""",
+        f'DROP TRIGGER IF EXISTS "{one.table}_keep" ON "{one.table}"',
+        f'CREATE TRIGGER "{one.table}_keep" BEFORE INSERT OR UPDATE OR DELETE ON "{one.table}" FOR EACH ROW EXECUTE FUNCTION "{one.table}_guard"()',
+        f'DROP TRIGGER IF EXISTS "{one.table}_stay" ON "{one.table}"',
+        f'CREATE TRIGGER "{one.table}_stay" BEFORE TRUNCATE ON "{one.table}" EXECUTE FUNCTION "{one.table}_guard"()',
     ]

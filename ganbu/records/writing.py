@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from ganbu.access import audit
 from ganbu.access.current import current
@@ -21,7 +21,7 @@ from ganbu.engine.record_files import plain_text
 from ganbu.engine.records import PRECISION, Records
 from ganbu.errors import RecordsError
 from ganbu.records.columns import from_column, place_of, to_column
-from ganbu.records.models import MODELS, Change, LocalRow, Recorded, field_name
+from ganbu.records.models import MODELS, Change, LocalRow, Photo, Recorded, field_name
 from ganbu.vocabulary import Register, load_vocabulary
 
 Row = dict[str, Any]
@@ -82,14 +82,29 @@ class Writing:
             raise RecordsError(f"{register.label}只能续记，不能更改或作废")
         keys = [row.row for row in rows]
         model: Any = LocalRow if register.local else MODELS[register.name]
+        ended = 0
         for at in range(0, len(keys), 500):
-            model.objects.filter(row__in=keys[at : at + 500]).update(
+            ended += model.objects.filter(row__in=keys[at : at + 500], superseded_at__isnull=True).update(
                 superseded_at=self.change.made_at, superseded_by=self.change
             )
+        if ended != len(keys):
+            raise Stale(f"{register.label}：已被他人更正，请重新打开后再改")
         for row in rows:
             self._noted(register, row_values(register, row))
             self._sum(register.name, ending(identity_of(register, row), self.change.made_at))
         self.rows[f"{register.name}-"] += len(keys)
+
+    def photo(self, person: str, image: bytes, kind: str) -> None:
+        """Add a portrait; the one added last holds."""
+        Photo.objects.create(person=person, image=image, kind=kind, change=self.change)
+        self._sum("photo", canonical_photo(person, image, kind))
+        self.rows["photo"] += 1
+
+    def refreshed(self) -> None:
+        """Bring the cards up to date already, so that what was written can be looked at within the change."""
+        from ganbu.records.cards import refresh
+
+        refresh(self.people, self.units)
 
     def _noted(self, register: Register, row: Mapping[str, Any]) -> None:
         if register.name == "person":
@@ -206,25 +221,32 @@ def insert_rows(table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> 
 
 @contextmanager
 def writing(kind: str, reason: str = "", origin: str = "", undoes: Change | None = None) -> Iterator[Writing]:
-    """Make a change: all of it or nothing, with an audit entry and the derived cards brought up to date."""
+    """Make a change: all of it or nothing, with an audit entry and the derived cards brought up to date. Raises Stale."""
+    try:
+        with transaction.atomic():
+            yield from _writing(kind, reason, origin, undoes)
+    except IntegrityError as error:
+        raise Stale("编号与已有的重复，或他人同时登记了同一处，请重新打开后再办") from error
+
+
+def _writing(kind: str, reason: str, origin: str, undoes: Change | None) -> Iterator[Writing]:
     from ganbu.records.cards import refresh
 
     who = current()
-    with transaction.atomic():
-        change = Change.objects.create(
-            made_at=datetime.now(), account=who.account, actor=str(who.account or who.name), kind=kind,
-            reason=reason, origin=origin[:300], undoes=undoes,
-        )  # fmt: skip
-        act = Writing(change)
-        yield act
-        change.rows = dict(act.rows)
-        change.digest = digest_of(change, act.sums)
-        change.save(update_fields=["rows", "digest"])
-        refresh(act.people, act.units)
-        subject = next(iter(act.people)) if len(act.people) == 1 else ""
-        audit.append(
-            f"record.{kind}", subject, change=change.pk, rows=change.rows, reason=reason, digest=change.digest
-        )
+    change = Change.objects.create(
+        made_at=datetime.now(), account=who.account, actor=str(who.account or who.name), kind=kind,
+        reason=reason, origin=origin[:300], undoes=undoes,
+    )  # fmt: skip
+    act = Writing(change)
+    yield act
+    change.rows = dict(act.rows)
+    change.digest = digest_of(change, act.sums)
+    change.save(update_fields=["rows", "digest"])
+    refresh(act.people, act.units)
+    subject = next(iter(act.people)) if len(act.people) == 1 else ""
+    audit.append(
+        f"record.{kind}", subject, change=change.pk, rows=change.rows, reason=reason, digest=change.digest
+    )
 
 
 def canonical(stored: Mapping[str, Any]) -> bytes:
@@ -235,6 +257,11 @@ def canonical(stored: Mapping[str, Any]) -> bytes:
 def canonical_local(identity: str, subject: str, values: Mapping[str, Any]) -> bytes:
     """The same of a local row, by name of field: a database may keep the keys of JSON in an order of its own."""
     return canonical({"": f"{identity}\x1e{subject}", **dict(sorted(values.items()))})
+
+
+def canonical_photo(person: str, image: bytes, kind: str) -> bytes:
+    """The same of a portrait."""
+    return f"{person}\x1f{kind}\x1f{hashlib.sha256(image).hexdigest()}".encode()
 
 
 def known(recorded_at: Any, origin: str, evidence: str, confidentiality: str) -> bytes:
@@ -347,6 +374,7 @@ def undo(change: Change, reason: str = "") -> Change:
 
     Raises RecordsError, and does nothing, where later work builds on it.
     """
+    change = Change.objects.select_for_update(of=("self",)).get(pk=change.pk)
     if change.undoes_id or hasattr(change, "undone_by"):
         raise RecordsError("这次变更已经撤销过，或本身就是撤销")
     registers = all_registers()
@@ -366,6 +394,7 @@ def undo(change: Change, reason: str = "") -> Change:
                 if row.superseded_by_id not in (None, change.pk)
             ]
             plan.append((registers[name], added, ended))
+    blocked += _built_upon(change, plan)
     if blocked:
         raise RecordsError(f"这次变更之后又有改动，撤销会丢掉它：{'、'.join(blocked[:5])}{' 等' if len(blocked) > 5 else ''} {len(blocked)} 处；请先撤销后来的变更")  # fmt: skip
     with writing("undo", reason, f"撤销 {change.pk}", undoes=change) as act:
@@ -376,6 +405,33 @@ def undo(change: Change, reason: str = "") -> Change:
                 if row.row not in own:
                     act.add(register, [row_values(register, row)], row.origin)
     return act.change
+
+
+def _built_upon(change: Change, plan: list[tuple[Register, list[Any], list[Any]]]) -> list[str]:
+    """Rows of other changes that are about, or name, something that this change made (后来的登记)."""
+    found: list[str] = []
+    for register, added, ended in plan:
+        if not register.key or register.local:
+            continue
+        made = {identity_of(register, row) for row in added} - {identity_of(register, row) for row in ended}
+        for other in all_registers().values() if made else ():
+            for link in other.links_to(register.name):
+                found += _naming(other, link.name, sorted(made), change)
+            if len(found) > 20:
+                return found
+    return found
+
+
+def _naming(other: Register, link: str, made: list[str], change: Change) -> list[str]:
+    if other.local and link != other.subject_field:
+        return []
+    model: Any = LocalRow if other.local else MODELS[other.name]
+    field, own = ("subject", {"register": other.name}) if other.local else (field_name(link), {})
+    rows: list[Any] = []
+    for at in range(0, len(made), 400):
+        of = model.objects.filter(superseded_at__isnull=True, **own, **{f"{field}__in": made[at : at + 400]})
+        rows += of.exclude(change=change)[:20]
+    return [f"{other.label} {identity_of(other, row)}" for row in rows]
 
 
 def all_registers() -> Mapping[str, Register]:
@@ -422,6 +478,8 @@ def verify() -> Iterator[str]:
         add(local.change_id, local.register, line)
         if local.superseded_by_id or local.superseded_at:
             add(local.superseded_by_id or local.change_id, local.register, ending(local.identity, local.superseded_at))  # fmt: skip
+    for photo in Photo.objects.order_by("id").iterator(100):
+        add(photo.change_id, "photo", canonical_photo(photo.person, bytes(photo.image), photo.kind))
     told = {d.get("change"): d.get("digest") for d in AuditEntry.objects.filter(action__startswith="record.").values_list("detail", flat=True)}  # fmt: skip
     for change in Change.objects.order_by("id").iterator(2000):
         name = f"变更第 {change.pk} 号（{change.made_at:%Y-%m-%d %H:%M:%S} {change.kind}）"

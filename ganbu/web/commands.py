@@ -81,6 +81,25 @@ def create_admin(
     out.print(f"已建立 {account}", highlight=False)
 
 
+@app.command("reset-password")
+def reset_password(
+    username: Annotated[str, typer.Argument(help="账号")],
+    factor: Annotated[bool, typer.Option("--factor", help="同时重设二次验证")] = False,
+) -> None:
+    """给账号一个新密码，下次登录须更改；三员的密码只能这样重设。从终端读入（或环境变量 GANBU_PASSWORD）。"""
+    ready()
+    from ganbu.access.models import Account
+    from ganbu.access.services import forget_factor, set_password
+
+    account = Account.objects.filter(username__iexact=username).first()
+    if account is None:
+        raise MisuseError(f"没有账号“{username}”")
+    set_password(account, os.environ.get("GANBU_PASSWORD") or getpass.getpass("密码："), by_owner=False)
+    if factor:
+        forget_factor(account)
+    out.print(f"已重设 {account}", highlight=False)
+
+
 @app.command()
 def adopt(
     packs: Annotated[list[str], typer.Argument(help="采用的规则包，按先后；不写则列出现在采用的")] = [],  # noqa: B006

@@ -39,6 +39,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     may = rights(request).may
     shown = []
     for name, label, actions in told:
+        if name == "imports" and not rights(request).scope("people.import").everybody:
+            continue
         if any(may(action) for action in actions):
             url = reverse(name)
             shown.append({"url": url, "label": label, "here": request.path.startswith(url)})

@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _
 
 from ganbu.access import audit as chain
 from ganbu.access.middleware import door
-from ganbu.access.perms import rights
+from ganbu.access.perms import Rights, rights
 from ganbu.dates import PartialDate
 from ganbu.errors import GanbuError
 from ganbu.findings.models import EvaluationRun, Finding
-from ganbu.findings.services import reasons
+from ganbu.findings.services import drawn_before, reasons
 from ganbu.records import queries
 from ganbu.records.dossier import audits, issues, materials
 from ganbu.records.dossier.paper import confirmation
@@ -30,7 +30,7 @@ from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.tables import typed
 from ganbu.records.writing import current_row, row_values
 from ganbu.vocabulary import load_vocabulary
-from ganbu.web.people import card_or_404, sensitive_read, told_of
+from ganbu.web.people import card_or_404, over, sensitive_read, told_of
 from ganbu.web.sheets import workbook
 
 Row = dict[str, Any]
@@ -82,10 +82,10 @@ def files(request: HttpRequest) -> HttpResponse:
 @door("files.read", "files.send")
 def file(request: HttpRequest, person: str) -> HttpResponse:
     """The file of one person: audits and issues, materials by class, what is missing, who had it."""
-    may = rights(request)
-    card = card_or_404(request, person, "files.read" if may.may("files.read") else "files.send")
+    card, may = over(request, person, "files.read" if rights(request).may("files.read") else "files.send")
     found = materials.dossier(card.pk)
     context: Row = {
+        "rights": may,
         "card": card, "file": found, "classes": codes("material_class"), "intake": rules().intake,
         "stages": codes("file_stage"), "schemes": list(rules().schemes), "stated": _stated(),
     }  # fmt: skip
@@ -114,25 +114,25 @@ def open_audit(request: HttpRequest, person: str) -> HttpResponse:
     return redirect("file-audit", identity)
 
 
-def _audit(request: HttpRequest, identity: str, action: str = "files.read") -> tuple[audits.Audit, Card]:
+def _audit(
+    request: HttpRequest, identity: str, action: str = "files.read"
+) -> tuple[audits.Audit, Card, Rights]:
     found = audits.audit_of(identity)
     if found is None:
         raise Http404
-    return found, card_or_404(request, found.person, action)
+    return found, *over(request, found.person, action)
 
 
 @door("files.read", methods=("GET", "POST"))
 def audit(request: HttpRequest, identity: str) -> HttpResponse:
     """An audit: what each reviewer said of each element; whoever may, signs the round that is due."""
-    may = rights(request)
-    found, card = _audit(request, identity)
+    found, card, may = _audit(request, identity)
     if not may.sees(audits.register("file_review")):
         raise PermissionDenied("file_review")
     lines = {name: _line(request.POST, name) for name in rules().elements}
     wrong = ""
     if request.method == "POST":
         may.require("files.review")
-        card_or_404(request, found.person, "files.review")
         try:
             after = audits.review(identity, may.account, lines)
             messages.success(request, _("已审结：%(outcome)s") % {"outcome": after.values["conclusion"]} if after.values.get("closed_on") else _("已签署"))  # fmt: skip
@@ -148,7 +148,7 @@ def audit(request: HttpRequest, identity: str) -> HttpResponse:
         for e in rules().elements.values()
     ]  # fmt: skip
     return render(request, "web/file_audit.html", {
-        "audit": found, "card": card, "elements": elements, "barred": barred, "wrong": wrong, "results": [r for r in codes("file_result") if r != audits.DETERMINED],
+        "rights": may, "audit": found, "card": card, "elements": elements, "barred": barred, "wrong": wrong, "results": [r for r in codes("file_result") if r != audits.DETERMINED],
         "news": _news(may, found, opened), "reviews": bool(found.due and may.may("files.review") and not barred),
     }, status=422 if wrong else 200)  # fmt: skip
 
@@ -190,8 +190,8 @@ def sign(request: HttpRequest, identity: str) -> HttpResponse:
 @door("files.read")
 def form(request: HttpRequest, identity: str) -> HttpResponse:
     """The confirmation form as pdf."""
-    found, card = _audit(request, identity)
-    if not rights(request).sees(audits.register("file_review")):
+    found, card, may = _audit(request, identity)
+    if not may.sees(audits.register("file_review")):
         raise PermissionDenied("file_review")
     if not found.values.get("closed_on"):
         raise Http404
@@ -212,17 +212,16 @@ def form(request: HttpRequest, identity: str) -> HttpResponse:
 @door("files.read", methods=("GET", "POST"))
 def issue(request: HttpRequest, identity: str) -> HttpResponse:
     """An issue: who looks into it until when, how it was cleared up, which decisions used the old value."""
-    may, known = rights(request), audits.register("file_issue")
+    known = audits.register("file_issue")
     row = current_row(known, identity)
     if row is None:
         raise Http404
-    card = card_or_404(request, row.f_person)
+    card, may = over(request, row.f_person, "files.read")
     if not may.sees(known):
         raise PermissionDenied("file_issue")
     wrong = ""
     if request.method == "POST":
         may.require("files.review")
-        card_or_404(request, row.f_person, "files.review")
         try:
             _act_on_issue(request, identity)
             return redirect("file-issue", identity)
@@ -230,9 +229,9 @@ def issue(request: HttpRequest, identity: str) -> HttpResponse:
             wrong = str(error)
     sensitive_read(request, card.pk, ["file_issue"])
     values = row_values(known, row)
-    used = issues.used_before(identity) if may.may("rules.read") else []
+    used = drawn_before(card.pk, row.recorded_at) if may.may("rules.read") else []
     context = {
-        "card": card, "issue": values, "wrong": wrong, "posted": request.POST, "conclusions": list(rules().settled),
+        "rights": may, "card": card, "issue": values, "wrong": wrong, "posted": request.POST, "conclusions": list(rules().settled),
         "owners": codes("file_issue_owner"), "told": issues.value_at(identity), "used": used,
         "hold": current_row(audits.register("effect"), f"hold-{identity}"), "today": audits.today(),
     }  # fmt: skip
@@ -258,7 +257,7 @@ def _act_on_issue(request: HttpRequest, identity: str) -> None:
     else:
         verdict = issues.Verdict(*(told.get(n, "") for n in ("conclusion", "report", "basis", "determined")))
         corrected = issues.resolve(identity, rights(request).account, verdict)
-        messages.success(request, _("已办结") + (_("；已更正%(fields)s，请核对用过原值的结论") % {"fields": "、".join(corrected)} if corrected else ""))  # fmt: skip
+        messages.success(request, _("已办结") + (_("；已更正%(fields)s，请核对用过原值的结论") % {"fields": _("、").join(corrected)} if corrected else ""))  # fmt: skip
 
 
 def _again(one: Finding) -> str:
@@ -346,8 +345,7 @@ def missing(request: HttpRequest) -> HttpResponseBase:
 @door("people.read", "own.read")
 def growth(request: HttpRequest, person: str) -> HttpResponse:
     """The growth file (成长档案): what the registers tell of how somebody grew, part by part, the newest first."""
-    card = card_or_404(request, person)
-    may, words = rights(request), vocabulary().registers
+    (card, may), words = over(request, person), vocabulary().registers
     rows = queries.known(queries.held(card.pk))
     parts, seen = [], []
     for name, of in rules().growth.items():

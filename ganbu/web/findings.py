@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -20,13 +19,17 @@ from ganbu.findings import services
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
 from ganbu.records.local import vocabulary
-from ganbu.records.models import MODELS
+from ganbu.records.models import MODELS, Card
+from ganbu.web.people import findings_on
 from ganbu.web.sheets import workbook
 
 
 def visible_findings(may: Rights, run: EvaluationRun) -> QuerySet[Finding]:
     """The findings of a run about people, teams and units that somebody may see; others only for the whole corps."""
     found = Finding.objects.filter(run=run)
+    for register in vocabulary().registers.values():
+        if register.secrecy == "sensitive" and not may.everywhere("rules.read", register):
+            found = found.exclude(reads__contains=f"|{register.name}|")
     scope = may.scope("rules.read")
     if scope.everybody:
         return found
@@ -37,12 +40,6 @@ def visible_findings(may: Rights, run: EvaluationRun) -> QuerySet[Finding]:
     return found.filter(
         Q(register="person", subject__in=people) | Q(register="unit", subject__in=units) | Q(register="team", subject__in=teams)
     )  # fmt: skip
-
-
-def subject_url(finding: Finding, pages: Mapping[str, str]) -> tuple[str, str] | None:
-    """The name of the page about the subject of a finding, and its argument."""
-    name = pages.get(finding.register)
-    return (name, finding.subject) if name else None
 
 
 @door("rules.read")
@@ -90,7 +87,8 @@ def reasons(request: HttpRequest, pk: int) -> HttpResponse:
     """Why: every clause, the facts it saw, the rows behind them, parameters and sources."""
     may = rights(request)
     finding = get_object_or_404(Finding.objects.select_related("run"), pk=pk)
-    own = may.account.person and finding.register == "person" and finding.subject == may.account.person
+    card = Card.objects.filter(pk=finding.subject).first() if finding.register == "person" else None
+    own = card is not None and card.pk == may.account.person and findings_on(queries.rights_on(may, card), card, finding.run).filter(pk=pk).exists()  # fmt: skip
     if not own and not (may.may("rules.read") and visible_findings(may, finding.run).filter(pk=pk).exists()):
         audit.append("refused", request.path[:200], wanted="rules.read")
         raise Http404

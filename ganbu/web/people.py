@@ -9,9 +9,10 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from ganbu.access import audit
@@ -19,13 +20,14 @@ from ganbu.access.middleware import door
 from ganbu.access.models import AuditEntry
 from ganbu.access.perms import Rights, rights
 from ganbu.dates import PartialDate, full_years
-from ganbu.errors import GanbuError
+from ganbu.errors import GanbuError, RecordsError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
 from ganbu.records.cards import WANTED, WANTED_ROWS
 from ganbu.records.dossier.issues import contradictions
 from ganbu.records.local import vocabulary
-from ganbu.records.models import Card, Change, Photo, Seat, UnitNode
+from ganbu.records.matching import valid_id_number
+from ganbu.records.models import Card, Change, Seat, UnitNode
 from ganbu.records.people import alike as find_alike
 from ganbu.records.people import merge_people
 from ganbu.records.queries import Held
@@ -37,6 +39,7 @@ from ganbu.vocabulary import Field, Register
 from ganbu.web.templatetags.ganbu import label, shown
 from ganbu.web.timeline import timeline
 
+DRAWN = ("sanction",)  # the sensitive registers that the timeline shows
 COLUMNS = (
     ("name", "姓名"), ("sex", "性别"), ("birth", "出生"), ("post", "现任职务"), ("level", "职务层次"), ("rank", "职级"),
     ("education", "最高学历"), ("political_status", "政治面貌"), ("node.name", "所在机构"), ("completeness", "完整度"),
@@ -52,12 +55,18 @@ def card_or_404(request: HttpRequest, person: str, action: str = "people.read") 
     return card
 
 
+def over(request: HttpRequest, person: str, action: str = "people.read") -> tuple[Card, Rights]:
+    """The card of a person and the rights over them; 404 where no grant that covers them has the action."""
+    card = card_or_404(request, person, action)
+    return card, queries.rights_on(rights(request), card)
+
+
 @door("people.find")
 def people(request: HttpRequest) -> HttpResponse:
     """The list: search by name, pinyin, initials, number; by unit; paged."""
     cards = queries.visible(rights(request).scope("people.find"))
     text, unit = request.GET.get("q", "").strip(), request.GET.get("unit", "")
-    node = UnitNode.objects.filter(pk=unit).first() if unit.isdigit() else None
+    node = queries.visible_units(rights(request).scope("people.find")).filter(pk=number(unit)).first()
     if node is not None:
         cards = cards.filter(
             Exists(Seat.objects.filter(card=OuterRef("pk"), node__path__startswith=node.path))
@@ -95,8 +104,7 @@ def sensitive_read(request: HttpRequest, person: str, registers: list[str]) -> N
 @door("people.read", "own.read")
 def person(request: HttpRequest, person: str) -> HttpResponse:
     """One person: header, timeline, what is found, and one tab per register."""
-    card = card_or_404(request, person)
-    may, words = rights(request), vocabulary()
+    (card, may), words = over(request, person), vocabulary()
     day, moment, wrong = as_of(request)
     if wrong:
         messages.error(request, wrong)
@@ -118,7 +126,7 @@ def person(request: HttpRequest, person: str) -> HttpResponse:
     context["bare"] = [tab for tab in tabs if not tab["count"] and tab["register"].name != chosen]
     about = next(iter(happened.get("person", ())), None)
     context["header"] = _header(about, happened, day)
-    context["photo"] = Photo.objects.filter(person=card.pk).exists()
+    context["photo"] = queries.portraits([card.pk]).exists()
     if chosen and chosen in words.registers and may.sees(words.registers[chosen]):
         register = words.registers[chosen]
         for tab in tabs:
@@ -138,12 +146,22 @@ def person(request: HttpRequest, person: str) -> HttpResponse:
         context["resume"] = about.values.get("resume", "")
         context["about"] = about
     context["drawing"] = timeline(happened, day, _named(happened))
-    context["missing"] = _missing(about, happened)
+    sensitive_read(request, card.pk, [name for name in DRAWN if happened.get(name)])
+    context["missing"] = _missing(may, about, happened)
     if may.may("rules.read") or may.may("own.read"):
         run = EvaluationRun.objects.first()
         context["run"] = run
-        context["found"] = Finding.objects.filter(run=run, register="person", subject=card.pk) if run else []
+        context["found"] = findings_on(may, card, run) if run else []
     return render(request, "web/person.html", context)
+
+
+def findings_on(may: Rights, card: Card, run: EvaluationRun) -> QuerySet[Finding]:
+    """What a run found of one person, without what rests on registers that the account may not see of them."""
+    found = Finding.objects.filter(run=run, register="person", subject=card.pk)
+    hidden = [r.name for r in vocabulary().registers.values() if r.secrecy == "sensitive" and not may.sees(r)]
+    for name in hidden:
+        found = found.exclude(reads__contains=f"|{name}|")
+    return found
 
 
 def _header(about: Held | None, rows: dict[str, list[Held]], day: date) -> dict[str, Any]:
@@ -170,7 +188,7 @@ def _named(rows: dict[str, list[Held]]) -> dict[str, str]:
     )
 
 
-def _missing(about: Held | None, rows: dict[str, list[Held]]) -> list[str]:
+def _missing(may: Rights, about: Held | None, rows: dict[str, list[Held]]) -> list[str]:
     words = vocabulary().registers
     if about is None:
         return []
@@ -236,7 +254,7 @@ def told_of(may: Rights, rows: list[Held]) -> list[list[tuple[Field, Any]]]:
 def photo(request: HttpRequest, person: str) -> HttpResponse:
     """The portrait."""
     card = card_or_404(request, person)
-    found = Photo.objects.filter(person=card.pk).order_by("-id").first()
+    found = queries.portrait(card.pk)
     if found is None:
         raise Http404
     response = HttpResponse(bytes(found.image), content_type=found.kind)
@@ -263,8 +281,7 @@ def reveal(request: HttpRequest, person: str, field: str) -> HttpResponse:
 @door("people.read", "own.read")
 def history(request: HttpRequest, person: str) -> HttpResponse:
     """Who recorded what of a person when, and who looked."""
-    card = card_or_404(request, person)
-    may, words = rights(request), vocabulary()
+    (card, may), words = over(request, person), vocabulary()
     everything = queries.held(card.pk)
     wanted = {r.change for of in everything.values() for r in of} | {r.superseded_by for of in everything.values() for r in of if r.superseded_by}  # fmt: skip
     changes = {c.pk: c for c in Change.objects.filter(pk__in=wanted)}
@@ -294,6 +311,7 @@ def history(request: HttpRequest, person: str) -> HttpResponse:
     ]
     looked = AuditEntry.objects.filter(subject=card.pk).exclude(action__startswith="record.")[:50] if may.may("people.write") else []  # fmt: skip
     page = Paginator(named, 50).get_page(request.GET.get("page"))
+    sensitive_read(request, card.pk, sorted({r.name for _c, r, _a, _t in lines if r.secrecy == "sensitive"}))
     return render(request, "web/history.html", {"card": card, "page": page, "looked": looked})
 
 
@@ -321,10 +339,12 @@ def compare(request: HttpRequest) -> HttpResponse:
     """Up to four people side by side."""
     wanted = request.GET.getlist("person")[:4]
     day, _moment, _wrong = as_of(request)
-    may = rights(request)
     people = []
+    sanctions = vocabulary().registers["sanction"]
+    shows = bool(wanted)
     for key in wanted:
-        card = card_or_404(request, key)
+        card, may = over(request, key)
+        shows &= may.sees(sanctions)
         rows = queries.known(queries.held(card.pk))
         happened = {n: [r for r in of if r.happened_by(day)] for n, of in rows.items()}
         about = next(iter(happened.get("person", ())), None)
@@ -340,7 +360,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     lines.append((_("任职经历"), [len(r.get("appointment", ())) for _c, _h, r in people]))
     lines.append((_("近五年考核"), [_("、").join(f"{a.values.get('year')} {a.values.get('grade') or ''}" for a in r.get("assessment", ())[-5:]) for _c, _h, r in people]))  # fmt: skip
     lines.append((_("奖励"), [len(r.get("award", ())) for _c, _h, r in people]))
-    if may.sees(vocabulary().registers["sanction"]):
+    if shows:
         lines.append((_("处分处理"), [len(r.get("sanction", ())) for _c, _h, r in people]))
         for card, _h, _r in people:
             sensitive_read(request, card.pk, ["sanction"])
@@ -348,6 +368,11 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 
 # -- corrections ------------------------------------------------------------------------------------------------
+
+
+def number(text: str | None) -> int:
+    """A number from a form; 0, which is no row, for anything else."""
+    return int(text) if text and text.isascii() and text.isdigit() else 0
 
 
 def read_form(register: Register, posted: Any) -> tuple[dict[str, Any], dict[str, str]]:
@@ -364,9 +389,16 @@ def read_form(register: Register, posted: Any) -> tuple[dict[str, Any], dict[str
         if "＊" in text:
             continue  # a masked value that nobody touched
         try:
-            values[name] = typed(register, item, text)
+            values[name] = (
+                queries.identified(item, text) if item.kind == "ref" else typed(register, item, text)
+            )
         except GanbuError as error:
             wrong[name] = str(error)
+    number_told = values.get("id_number") if register.name == "person" else None
+    if number_told and not valid_id_number(str(number_told)):
+        wrong["id_number"] = _("身份证号不对：应为 18 位，且校验码相符")
+    if register.name_field in values and values[register.name_field] is None:
+        wrong[register.name_field] = _("不能为空")
     first, last = values.get(register.happened), values.get(register.ended[0]) if register.ended else None
     if isinstance(first, PartialDate) and isinstance(last, PartialDate) and last.last() < first.first():
         wrong[register.ended[0]] = _("不能早于%(field)s") % {
@@ -378,13 +410,12 @@ def read_form(register: Register, posted: Any) -> tuple[dict[str, Any], dict[str
 @door("people.write", "registers.write", methods=("GET", "POST"))
 def edit(request: HttpRequest, person: str, register: str, identity: str = "") -> HttpResponse:
     """Correct a row, add one, or end one; the reason goes with it."""
-    words, may = vocabulary(), rights(request)
-    known = words.registers.get(register)
+    known = vocabulary().registers.get(register)
     if known is None or (known.subject != "person" and register != "person"):
         raise Http404
+    card, may = over(request, person, "registers.write" if known.local else "people.write")
     if not may.changes(known) or not (may.sees(known) or register == "person"):
         raise PermissionDenied(f"{register}")
-    card = card_or_404(request, person, "registers.write" if known.local else "people.write")
     row = current_row(known, identity) if identity else None
     rows = queries.known(queries.held(card.pk, registers=[register])).get(register, [])
     held = next((r for r in rows if r.identity == identity), None)
@@ -399,7 +430,13 @@ def edit(request: HttpRequest, person: str, register: str, identity: str = "") -
             wrong |= contradictions(card.pk, values)
         if not reason:
             wrong["reason"] = _("请写明事由和依据，如文号")
-        if "end" in posted and row is not None and reason and register != "person":
+        if (
+            "end" in posted
+            and row is not None
+            and reason
+            and register != "person"
+            and str(row.row) == posted.get("row")
+        ):
             with writing("end", reason) as act:
                 act.supersede(known, [row])
             messages.success(request, _("已作废；原记录仍可在变更历史中查到"))
@@ -408,16 +445,19 @@ def edit(request: HttpRequest, person: str, register: str, identity: str = "") -
             try:
                 with writing("edit" if row is not None else "add", reason) as act:
                     if row is not None:
-                        act.correct(known, identity, values, int(posted.get("row", "0")))
+                        act.correct(known, identity, values, number(posted.get("row")))
                     else:
                         fresh = {known.id_field: f"{register}-{uuid.uuid4().hex[:12]}", **values}
                         if known.subject_field:
                             fresh[known.subject_field] = card.pk
                         act.add(known, [fresh])
                 messages.success(request, _("已登记"))
-                return redirect(f"/people/{card.pk}/" + (f"?tab={register}" if register != "person" else ""))
+                return redirect(
+                    reverse("person", args=[card.pk]) + (f"?tab={register}" if register != "person" else "")
+                )
             except GanbuError as error:
                 wrong["reason"] = str(error)
+    sensitive_read(request, card.pk, [register] if known.secrecy == "sensitive" and held is not None else [])
     return render(request, "web/edit.html", {
         "card": card, "register": known, "fields": form_fields(may, known, posted, held, wrong), "row": row, "wrong": wrong,
         "reason": posted.get("reason", "") if posted else "",
@@ -450,30 +490,41 @@ def form_fields(
     return found
 
 
+NEW_FIELDS = ("name", "sex", "birth_date", "ethnic_group", "id_number", "category", "status", "management", "statistics_unit")  # fmt: skip
+
+
 @door("people.write", methods=("GET", "POST"))
 def new_person(request: HttpRequest) -> HttpResponse:
-    """Somebody new: name, sex and birth; warned when somebody alike is there."""
-    register = vocabulary().registers["person"]
+    """Somebody new: name, sex, birth, unit; warned when somebody alike is there. They must be within one's own scope."""
+    register, may = vocabulary().registers["person"], rights(request)
+    if not may.changes(register):
+        raise PermissionDenied("person")
     wrong: dict[str, str] = {}
     same: list[Card] = []
-    if request.method == "POST":
-        values, wrong = read_form(register, request.POST)
+    posted = request.POST if request.method == "POST" else None
+    if posted is not None:
+        values, wrong = read_form(register, posted)
         if not values.get("name"):
             wrong["name"] = _("请填姓名")
+        if not posted.get("reason", "").strip():
+            wrong["reason"] = _("请写明事由和依据，如文号")
         if not wrong:
-            same = list(
-                queries.visible(rights(request).scope("people.read")).filter(name=values["name"])[:10]
-            )
-            if not same or request.POST.get("sure"):
+            same = list(queries.visible(may.scope("people.read")).filter(name=values["name"])[:10])
+            if not same or posted.get("sure"):
                 key = f"P{uuid.uuid4().hex[:10]}"
-                with writing("add", request.POST.get("reason", "")) as act:
-                    act.add(register, [{"person_id": key, **values}])
-                return redirect("person", key)
-    names = ("name", "sex", "birth_date", "ethnic_group", "id_number", "category", "status", "management")
-    fields = form_fields(
-        rights(request), register, request.POST if request.method == "POST" else None, None, wrong, names
-    )
-    return render(request, "web/new_person.html", {"fields": fields, "alike": same, "wrong": wrong})
+                try:
+                    with writing("add", posted["reason"].strip()) as act:
+                        act.add(register, [{"person_id": key, **values}])
+                        act.refreshed()
+                        if not queries.visible(may.scope("people.write")).filter(pk=key).exists():
+                            raise RecordsError(
+                                _("新增的人须在您的权限范围内：请填写统计关系所在单位和管理类别")
+                            )
+                    return redirect("person", key)
+                except GanbuError as error:
+                    wrong["statistics_unit"] = str(error)
+    fields = form_fields(may, register, posted, None, wrong, NEW_FIELDS)
+    return render(request, "web/new_person.html", {"fields": fields, "alike": same, "wrong": wrong, "reason": posted.get("reason", "") if posted else ""}, status=422 if wrong else 200)  # fmt: skip
 
 
 @door("own.read")
@@ -506,16 +557,23 @@ def alike(request: HttpRequest) -> HttpResponse:
         except GanbuError as error:
             messages.error(request, str(error))
         return redirect("alike")
-    merges = list(Change.objects.filter(kind="merge").prefetch_related("undone_by")[:10])
+    merges = [one for one in Change.objects.filter(kind="merge").prefetch_related("undone_by")[:30] if _covers(cards, one)][:10]  # fmt: skip
     for change in merges:
         change.open = not hasattr(change, "undone_by")  # type: ignore[attr-defined]
     return render(request, "web/alike.html", {"groups": find_alike(cards), "merges": merges})
+
+
+def _covers(cards: QuerySet[Card], merge: Change) -> bool:
+    """Whether the person that a merge kept is among some people."""
+    return cards.filter(pk=merge.origin.partition(" ←")[0]).exists()
 
 
 @door("people.merge", methods=("POST",))
 def undo_change(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a merge back."""
     change = get_object_or_404(Change, pk=pk, kind="merge")
+    if not _covers(queries.visible(rights(request).scope("people.merge")), change):
+        raise Http404
     try:
         undo(change, _("撤销合并"))
         messages.success(request, _("已撤销，各人恢复原样"))
@@ -527,8 +585,7 @@ def undo_change(request: HttpRequest, pk: int) -> HttpResponse:
 @door("people.write", methods=("GET", "POST"))
 def reconcile(request: HttpRequest, person: str) -> HttpResponse:
     """The résumé text beside the registered posts; either may follow the other."""
-    card = card_or_404(request, person, "people.write")
-    words, may = vocabulary().registers, rights(request)
+    (card, may), words = over(request, person, "people.write"), vocabulary().registers
     if not (may.changes(words["appointment"]) and may.changes(words["person"])):
         raise PermissionDenied("appointment")
     rows = queries.known(queries.held(card.pk, registers=["person", "appointment"]))

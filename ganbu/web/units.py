@@ -22,7 +22,7 @@ from ganbu.errors import GanbuError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
 from ganbu.records.local import vocabulary
-from ganbu.records.models import MODELS, Card, Photo, UnitNode
+from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.writing import current_row, writing
 from ganbu.web.people import form_fields, read_form
 
@@ -159,7 +159,7 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
     members = _members([team]).get(team, {})
     cards = {c.pk: c for c in Card.objects.filter(pk__in=members).select_related("node")}
     seen = set(queries.visible(rights(request).scope("people.find")).filter(pk__in=members).values_list("pk", flat=True))  # fmt: skip
-    photos = set(Photo.objects.filter(person__in=members).values_list("person", flat=True))
+    photos = set(queries.portraits(members).values_list("person", flat=True))
     today = date.today()
     slots: list[dict[str, Any]] = [
         {

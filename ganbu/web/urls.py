@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern] = [
     path("accounts/", access.accounts, name="accounts"),
     path("accounts/<int:pk>/<str:act>/", access.account_act, name="account-act"),
     path("grants/", access.grants, name="grants"),
+    path("grants/<int:pk>/confirm/", access.grant_confirm, name="grant-confirm"),
     path("grants/<int:pk>/take/", access.grant_take, name="grant-take"),
     path("audit/", access.audit_page, name="audit"),
     path("audit/verify/", access.audit_verify, name="audit-verify"),

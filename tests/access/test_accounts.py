@@ -172,10 +172,15 @@ def test_pages_of_the_administrators(account):
     client = Client()
     enter(client, "sec")
     assert (
-        client.post("/grants/", {"account": made.pk, "role": "leader", "until": "2027-01-01"}).status_code
+        client.post(
+            "/grants/", {"account": made.username, "role": "leader", "until": "2027-01-01"}
+        ).status_code
         == 302
     )
-    assert "三员分立" in client.post("/grants/", {"account": made.pk, "role": "audit_admin"}).content.decode()
+    assert (
+        "三员分立"
+        in client.post("/grants/", {"account": made.username, "role": "audit_admin"}).content.decode()
+    )
     assert client.post(f"/grants/{made.grants.get().pk}/take/").status_code == 302
     client = Client()
     enter(client, "aud")

@@ -41,7 +41,7 @@ def places(db, someone, tmp_path):
     batch = batches.open_batch(account, "测试", tmp_path)
     given = {
         "pk": {
-            "account-act": account.pk, "grant-take": account.grants.first().pk, "unit": someone.node_id, "children": someone.node_id,
+            "account-act": account.pk, "grant-confirm": account.pk, "grant-take": account.grants.first().pk, "unit": someone.node_id, "children": someone.node_id,
             "edit-unit": someone.node_id, "new-unit": someone.node_id, "reasons": Finding.objects.filter(register="person").first().pk,
             "import": batch.pk, "import-issues": batch.pk, "undo-change": Change.objects.order_by("-pk").first().pk,
             "query-drop": SavedQuery.objects.create(account=account, name="x", condition="性别 = '女'").pk, "request-decide": made.pk,

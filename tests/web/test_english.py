@@ -28,6 +28,7 @@ CODE = Path(__file__).parent.parent.parent / "ganbu"
 TEMPLATES = CODE / "web" / "templates"
 PO = CODE / "web" / "locale" / "en" / "LC_MESSAGES" / "django.po"
 NAMES = CODE / "vocabulary" / "english.yaml"
+DOSSIER = CODE / "records" / "dossier" / "rules.yaml"  # words a department may change
 CHINESE = re.compile(r"[\u3001-\u303f\u3400-\u9fff\uff00-\uffef]")
 CALLS = ("_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy")
 NEVER_SHOWN = {("access/roles.py", "ACTIONS")}
@@ -224,6 +225,7 @@ PAGES = {
         "/units/{unit}/edit/", "/units/{unit}/new/", "/teams/", "/teams/{team}/", "/query/", "/query/?condition=年龄 > 30", "/query/cross/",
         "/findings/", "/imports/", "/imports/{batch}/", "/registers/", "/registers/visit_log/", "/requests/", "/nothing/",
     ),
+    "file_room": ("/", "/files/", "/people/{person}/file/", "/people/{person}/growth/"),
     "unit_contact": ("/", "/people/{person}/request/", "/requests/", "/audit/"),
     "cadre": ("/", "/people/{person}/"),
     "system_admin": ("/", "/accounts/"),
@@ -249,6 +251,7 @@ def record(db):
     found |= set(MODELS["appointment"].objects.values_list("f_title", flat=True))
     for register in local_registers().values():
         found |= {register.label, *(item.label for item in register.fields.values())}
+    found |= set(re.findall(r"[\u3400-\u9fff]{2,}", DOSSIER.read_text("utf-8")))
     found |= {word for table in load_vocabulary().codes.values() for word in table.names() if len(word) > 1}
     found |= set(Account.objects.values_list("name", flat=True))
     found |= {"男", "女", "年龄 > 30", "'镇长'", "局", "中文"}
@@ -334,7 +337,7 @@ def test_what_is_refused_is_said_in_english_too(sign_in):
     security = sign_in("security_admin")
     security.post("/language/", {"language": "en"})
     (account,) = [one for one in security.get("/grants/").context["page"] if one.username == "system_admin"]
-    page = security.post("/grants/", {"account": account.pk, "role": "leader"}).content.decode()
+    page = security.post("/grants/", {"account": account.username, "role": "leader"}).content.decode()
     assert "System administrator cannot also be Leader" in page
 
 

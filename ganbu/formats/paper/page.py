@@ -14,6 +14,7 @@ from ganbu.formats.form import (
 from ganbu.formats.text import read_date
 
 FAMILY_ROWS = 7
+NO_PHOTO = "照片打印不出：文件已损坏，或格式不对"  # stands where the photo would
 # Boxes whose type shrinks: full-width characters per line and lines that fit at 12 points.
 ROOM = {"resume": (30, 21), "awards": (32, 6), "assessments": (32, 3), "reasons": (32, 4), "current_post": (26, 2), "proposed_post": (26, 2), "removed_post": (26, 2)}  # fmt: skip
 

@@ -8,12 +8,13 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import typst
 
 from ganbu.errors import FormatError
 from ganbu.formats.form import AppointmentForm, photo_type
-from ganbu.formats.paper.page import paper_values
+from ganbu.formats.paper.page import NO_PHOTO, paper_values
 
 FONTS = ("FangSong_GB2312", "FangSong", "SimSun", "Noto Serif CJK SC", "Source Han Serif SC", "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Zen Hei")  # fmt: skip
 
@@ -37,11 +38,19 @@ def form_pdf(form: AppointmentForm, today: date | None = None) -> bytes:
     fonts = needed_fonts()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        values = {**paper_values(form, today), "fonts": list(fonts), "photo": ""}
-        if form.photo:
-            values["photo"] = f"photo.{photo_type(form.photo)}"
-            (folder / str(values["photo"])).write_bytes(form.photo)
-        (folder / "form.json").write_text(json.dumps(values, ensure_ascii=False), "utf-8")
+        values = {**paper_values(form, today), "fonts": list(fonts), "photo": "", "no_photo": ""}
         (folder / "form.typ").write_bytes(files("ganbu.formats.paper").joinpath("form.typ").read_bytes())
-        found: bytes = typst.compile(str(folder / "form.typ"), root=str(folder), format="pdf")
-        return found
+        if form.photo:
+            name = f"photo.{photo_type(form.photo)}"
+            (folder / name).write_bytes(form.photo)
+            try:
+                return _set(folder, {**values, "photo": name})
+            except typst.TypstError:  # no reason to print nobody's form
+                values["no_photo"] = NO_PHOTO
+        return _set(folder, values)
+
+
+def _set(folder: Path, values: dict[str, Any]) -> bytes:
+    (folder / "form.json").write_text(json.dumps(values, ensure_ascii=False), "utf-8")
+    found: bytes = typst.compile(str(folder / "form.typ"), root=str(folder), format="pdf")
+    return found

@@ -15,13 +15,14 @@ from typing import Any
 import docx
 from docx.enum.table import WD_CELL_VERTICAL_ALIGNMENT, WD_ROW_HEIGHT_RULE
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
+from docx.image.image import Image
 from docx.oxml.ns import qn
 from docx.shared import Mm, Pt
 from docxtpl import DocxTemplate, InlineImage, RichText
 
 from ganbu.errors import FormatError
 from ganbu.formats.form import AppointmentForm
-from ganbu.formats.paper.page import ROOM, lines_needed, paper_values
+from ganbu.formats.paper.page import NO_PHOTO, ROOM, lines_needed, paper_values
 from ganbu.formats.paper.template import environment, own_template
 
 FONT = "仿宋_GB2312"
@@ -44,7 +45,10 @@ def form_docx(form: AppointmentForm, template: Path | None = None, today: date |
     values = paper_values(form, today)
     for name in ROOM:
         values[name] = RichText(values[name], size=int(size_for(name, values[name]) * 2), font=FONT)
-    values["photo"] = InlineImage(filled, io.BytesIO(form.photo), width=Mm(28)) if form.photo else ""
+    values["photo"] = ""
+    if form.photo:
+        drawn = InlineImage(filled, io.BytesIO(form.photo), width=Mm(28))
+        values["photo"] = drawn if _drawable(form.photo) else NO_PHOTO
     try:
         filled.render(values, environment())
     except Exception as error:
@@ -55,6 +59,15 @@ def form_docx(form: AppointmentForm, template: Path | None = None, today: date |
     stream = io.BytesIO()
     filled.save(stream)
     return stream.getvalue()
+
+
+def _drawable(photo: bytes) -> bool:
+    """Whether the library finds its way through a picture; what a damaged one makes it raise cannot be listed."""
+    try:
+        found = Image.from_blob(photo)
+    except Exception:
+        return False
+    return all(0 < side <= 20_000 for side in (found.px_width, found.px_height))
 
 
 @cache

@@ -155,20 +155,6 @@ def contradictions(person: str, values: Row) -> dict[str, str]:
     return wrong
 
 
-def used_before(identity: str) -> list[Any]:
-    """The conclusions about a person that runs drew before an issue was determined (用过原值的结论): the last of each policy."""
-    from ganbu.findings.models import Finding
-
-    row = current_row(register("file_issue"), identity)
-    if row is None:
-        return []
-    found: dict[str, Any] = {}
-    drawn = Finding.objects.select_related("run").filter(register="person", subject=row.f_person)
-    for one in drawn.filter(run__made_at__lte=row.recorded_at).order_by("run_id"):
-        found[one.policy] = one
-    return list(found.values())
-
-
 def value_at(identity: str) -> list[tuple[str, Any]]:
     """What the record said of the person when the issue was opened, and says now, where it differs (前后两值)."""
     row = current_row(register("file_issue"), identity)
