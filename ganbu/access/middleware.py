@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
@@ -62,6 +62,8 @@ class ClosedDoors:
         self, request: HttpRequest, view: View, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         """Turn away whoever is not signed in, has been idle, owes a second factor or a new password."""
+        if any("\x00" in text for text in (request.path, *_texts(request.GET), *_texts(request.POST))):
+            return HttpResponse(status=400)  # no database takes it
         actions = getattr(view, "door", None)
         if actions == (ANYBODY,):
             return None
@@ -100,6 +102,10 @@ class BehindProxy:
         if last := told.rpartition(",")[2].strip():
             request.META["REMOTE_ADDR"] = last
         return self.get_response(request)
+
+
+def _texts(told: QueryDict) -> list[str]:
+    return [text for name, values in told.lists() for text in (name, *map(str, values))]
 
 
 def verified(request: HttpRequest) -> bool:

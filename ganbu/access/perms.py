@@ -85,6 +85,11 @@ class Rights:
             self.scope(action, register).parts
         )
 
+    @property
+    def everything(self) -> bool:
+        """Whether every register may be seen, so that reasons of changes to any of them may be too."""
+        return any("*" in role.sensitive for _, role in self.held)
+
     def narrowed(self, covers: Callable[[Grant, Role], bool]) -> Rights:
         """The rights that some of the grants give: those that cover a person, say."""
         found = copy(self)

@@ -34,7 +34,17 @@ class Keys:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         if not self.path.exists():
-            self._save({"current": "1", "keys": {"1": _fresh()}, "marks": _fresh()})
+            self._begin()
+        self._read()
+
+    def _begin(self) -> None:
+        """The first keys; of two processes that begin at once, one makes them."""
+        try:
+            write_secret(self.path, json.dumps({"current": "1", "keys": {"1": _fresh()}, "marks": _fresh()}, indent=2) + "\n", fresh=True)  # fmt: skip
+        except FileExistsError:
+            return
+
+    def _read(self) -> None:
         self.state = json.loads(self.path.read_text("utf-8"))
         self.ciphers = {name: AESGCM(base64.b64decode(key)) for name, key in self.state["keys"].items()}
         self.current = str(self.state["current"])
@@ -52,6 +62,8 @@ class Keys:
     def open(self, sealed: str, place: str) -> str:
         """Decrypt. Raises SealError."""
         name, _, body = sealed.partition(":")
+        if name not in self.ciphers:
+            self._read()  # another process has begun a new key since
         cipher = self.ciphers.get(name)
         if cipher is None:
             raise SealError(f"{place}：没有第 {name} 号字段密钥，请检查密钥文件夹")
@@ -75,17 +87,30 @@ class Keys:
         return name
 
 
+def _sealed_before() -> bool:
+    """Whether the database holds a sealed value already."""
+    from django.db import connection
+
+    if "record_person" not in connection.introspection.table_names():
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM record_person WHERE id_number IS NOT NULL OR phone IS NOT NULL LIMIT 1")
+        return cursor.fetchone() is not None
+
+
 def _fresh() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 @lru_cache(maxsize=4)
 def _keys(folder: Path) -> Keys:
+    if not (folder / FILE).exists() and _sealed_before():
+        raise SealError(f"数据库里有加密的内容，密钥文件 {folder / FILE} 却不见了：请从备份放回，不要另造")
     return Keys(folder)
 
 
 def keys() -> Keys:
-    """The keys of this installation."""
+    """The keys of this installation. Raises SealError when they are gone while the database holds sealed values."""
     from django.conf import settings
 
     return _keys(settings.KEYS)

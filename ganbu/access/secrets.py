@@ -19,8 +19,11 @@ def secret_text(path: Path) -> str:
         raise MisuseError(f"{path}：密钥文件无法读取：{error.strerror}") from error
 
 
-def write_secret(path: Path, text: str) -> None:
-    """Write a secret whole or not at all, readable by the owner only. Raises MisuseError."""
+def write_secret(path: Path, text: str, fresh: bool = False) -> None:
+    """Write a secret whole or not at all, readable by the owner only; a `fresh` one only where none is.
+
+    Raises MisuseError, and FileExistsError for a fresh one that is there already.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -28,6 +31,14 @@ def write_secret(path: Path, text: str) -> None:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(path)
+        if fresh:
+            try:
+                os.link(part, path)
+            finally:
+                part.unlink()
+        else:
+            part.replace(path)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise MisuseError(f"{path}：密钥文件无法写入：{error.strerror}") from error

@@ -25,7 +25,8 @@ QUIET = frozenset(
 )
 
 
-WANTED = "evaluation"
+WANTED, FAILED = "evaluation", "evaluation.failed"
+KEPT_RUNS = 60  # runs whose findings are kept
 
 
 def want_run() -> None:
@@ -39,14 +40,22 @@ def asked() -> bool:
 
 
 def forget_asked() -> None:
-    """One that failed is not tried again and again."""
+    """It is done."""
     Setting.objects.filter(pk=WANTED).delete()
+
+
+def note_failed(day: date) -> None:
+    """One that failed is not tried again and again: only when asked for, or on another day."""
+    forget_asked()
+    Setting.objects.update_or_create(pk=FAILED, defaults={"value": day.isoformat()})
 
 
 def due(day: date) -> bool:
     """Whether an evaluation is asked for, or the day has none yet (每日评估)."""
     if asked():
         return True
+    if Setting.objects.filter(pk=FAILED, value=day.isoformat()).exists():
+        return False
     last = EvaluationRun.objects.values_list("as_of", flat=True).first()
     return last is not None and last < day
 
@@ -90,6 +99,8 @@ def run_adopted(day: date) -> EvaluationRun:
         for one in kept:
             one.run = run
         Finding.objects.bulk_create(kept, batch_size=2000)
+        old = EvaluationRun.objects.order_by("-id").values_list("id", flat=True)[KEPT_RUNS:]
+        Finding.objects.filter(run__in=list(old)).delete()
         forget_asked()
         audit.append("evaluate", "、".join(adopted()), run=run.pk, as_of=day, findings=len(kept))
     return run

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from pypinyin import Style, lazy_pinyin
 
 from ganbu.access.sealing import keys
@@ -45,12 +45,19 @@ def refresh(people: Iterable[str], units: bool = False) -> None:
     count_people()
 
 
-def rebuild() -> None:
-    """Make everything derived anew (重建卡片)."""
-    rebuild_tree()
-    found = snapshot(("person",)).rows("person")
-    Card.objects.all().delete()
-    refresh([str(row["person_id"]) for row in found])
+def turning(day: date) -> list[str]:
+    """The people with a post or rank that begins or ends on a day, so that their cards are other than the day before."""
+    from ganbu.records.models import MODELS
+
+    found: set[str] = set()
+    for name in ("appointment", "rank"):
+        model: Any = MODELS[name]
+        rows = model.objects.filter(superseded_at__isnull=True)
+        # A week back, for days on which no worker ran.
+        since, until = (day - timedelta(days=7)).isoformat(), day.isoformat()
+        turned = Q(f_start_date__range=(since, until)) | Q(f_end_date__range=(since, until))
+        found |= set(rows.filter(turned).values_list("f_person", flat=True))
+    return sorted(found)
 
 
 def rebuild_tree() -> None:
@@ -271,4 +278,4 @@ def _holds(row: Row) -> bool:
     return not (begun and _partial(begun).first() > today) and not (ended and _partial(ended).last() <= today)
 
 
-__all__ = ["WANTED", "WANTED_ROWS", "count_people", "rebuild", "rebuild_tree", "refresh"]
+__all__ = ["WANTED", "WANTED_ROWS", "count_people", "rebuild_tree", "refresh", "turning"]

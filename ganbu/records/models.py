@@ -167,7 +167,7 @@ class Seat(models.Model):
 
 
 class Photo(models.Model):
-    """A portrait (照片), re-encoded; the one recorded last holds."""
+    """A portrait (照片) as it came; the one recorded last holds."""
 
     person = models.CharField("编号", max_length=80, db_index=True)
     image = models.BinaryField()
@@ -228,6 +228,21 @@ class SavedQuery(models.Model):
     condition = models.TextField("条件")
     shared = models.BooleanField("共享", default=False)
     made_at = models.DateTimeField(auto_now_add=True)
+
+
+class Handout(models.Model):
+    """A large export being made in the background (成批导出), for whoever asked; its file is kept for some days."""
+
+    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    made_at = models.DateTimeField("时间", auto_now_add=True)
+    kind = models.CharField("种类", max_length=20)
+    people = models.JSONField(default=list)
+    seen = models.JSONField(default=list)
+    state = models.CharField(max_length=10, default="waiting", db_index=True)
+    done = models.IntegerField(default=0)
+    total = models.IntegerField(default=0)
+    file = models.CharField(max_length=60, blank=True)
+    told = models.TextField("说明", blank=True)
 
 
 class Request(models.Model):

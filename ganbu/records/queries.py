@@ -79,6 +79,13 @@ def visible_units(scope: Scope) -> QuerySet[UnitNode]:
     return UnitNode.objects.filter(inside)
 
 
+def _begins(field: str, text: str) -> Q:
+    """That a field begins with a text, as each database has an index for it: a range in SQLite, LIKE in PostgreSQL."""
+    if connection.vendor == "postgresql":
+        return Q(**{f"{field}__startswith": text})
+    return Q(**{f"{field}__gte": text, f"{field}__lt": text + "\U0010ffff"})
+
+
 def find(cards: QuerySet[Card], text: str) -> QuerySet[Card]:
     """People by name, pinyin, initials, former name, identity number or its last four, or a part of the post (查找)."""
     for word in text.replace("\x00", "").split()[:5]:
@@ -88,17 +95,10 @@ def find(cards: QuerySet[Card], text: str) -> QuerySet[Card]:
         elif re.fullmatch(r"\d{3}[\dXx]", word):
             cards = cards.filter(tail_mark=keys().mark(word.upper()))
         elif plain.isascii():
-            cards = cards.filter(
-                Q(pinyin__gte=plain, pinyin__lt=plain + "{")
-                | Q(initials__gte=plain, initials__lt=plain + "{")
-                | Q(pk=word)
-            )
+            cards = cards.filter(_begins("pinyin", plain) | _begins("initials", plain) | Q(pk=word))
         else:
             key = name_key(word)
-            cards = cards.filter(
-                Q(name__gte=key, name__lt=key + "\U0010ffff") | Q(name__contains=key) | Q(former__contains=key)
-                | Q(post__contains=word)
-            )  # fmt: skip
+            cards = cards.filter(Q(name__contains=key) | Q(former__contains=key) | Q(post__contains=word))
     return cards
 
 

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from django.conf import settings as django_settings
 from django.db import connection
 
 from ganbu.access.sealing import keys
@@ -33,7 +34,8 @@ def _cursor() -> Iterator[Any]:
         user = quote(settings["USER"]) + (f":{quote(settings['PASSWORD'])}" if settings["PASSWORD"] else "")
         host, port = settings["HOST"] or "", settings["PORT"] or "5432"
         uri = f"postgresql://{user}@{host}:{port}/{quote(str(settings['NAME']))}"
-        opened = dbapi.connect(uri)
+        options = urlencode(settings.get("OPTIONS") or {})
+        opened = dbapi.connect(f"{uri}?{options}" if options else uri)
     else:
         from adbc_driver_sqlite import dbapi
 
@@ -93,7 +95,7 @@ def _core(register: Register, people: list[str] | None, history: bool) -> pa.Tab
     table = MODELS[register.name]._meta.db_table
     columns = [f'COALESCE(CAST("{name}" AS TEXT), \'\') AS "{name}"' for name in register.fields]
     if history:
-        columns += [f"COALESCE(CAST({column} AS TEXT), '') AS {name}" for name, column in _KNOWN.items()]
+        columns += [f"COALESCE(CAST({_local_time(column)} AS TEXT), '') AS {name}" for name, column in _KNOWN.items()]  # fmt: skip
     where = [] if history else ["meta_superseded_at IS NULL"]
     about = register.id_field if register.name == "person" else register.subject_field if register.subject == "person" else ""  # fmt: skip
     if people is not None and about:
@@ -107,6 +109,15 @@ def _core(register: Register, people: list[str] | None, history: bool) -> pa.Tab
         for name in _KNOWN:
             found[name] = _nulled(raw[name]).cast(pa.timestamp("us"))
     return pa.table(found)
+
+
+def _local_time(column: str) -> str:
+    """A moment without its offset, in the zone of the record; PostgreSQL keeps moments with theirs."""
+    return (
+        f"{column} AT TIME ZONE '{django_settings.TIME_ZONE}'"
+        if connection.vendor == "postgresql"
+        else column
+    )
 
 
 def _quoted(text: str) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from ganbu.access import audit
 from ganbu.access.current import current
@@ -225,6 +225,8 @@ def writing(kind: str, reason: str = "", origin: str = "", undoes: Change | None
     try:
         with transaction.atomic():
             yield from _writing(kind, reason, origin, undoes)
+    except DataError as error:
+        raise RecordsError("有一处内容太长，登记不了") from error
     except IntegrityError as error:
         raise Stale("编号与已有的重复，或他人同时登记了同一处，请重新打开后再办") from error
 

@@ -29,11 +29,12 @@ def home(request: HttpRequest) -> HttpResponse:
         told["people"] = cards.order_by().aggregate(n=Count("pk"), complete=Avg("completeness"))
     if may.may("units.read"):
         told["units"] = queries.visible_units(may.scope("units.read")).count()
-    if may.may("people.import"):
+    if may.scope("people.import").everybody:
         told["batches"] = ImportBatch.objects.filter(state__in=BUSY).order_by("-pk")[:5]
     if may.may("requests.decide"):
-        told["requests"] = Request.objects.filter(state="open").count()
-    if may.may("people.write"):
+        inside = queries.visible(may.scope("requests.decide")).order_by().values("pk")
+        told["requests"] = Request.objects.filter(state="open", person__in=inside).count()
+    if may.scope("people.write").everybody and may.everything:
         told["changes"] = Change.objects.order_by("-pk")[:8]
     if may.may("rules.read"):
         run = EvaluationRun.objects.first()

@@ -60,7 +60,7 @@ def imports(request: HttpRequest) -> HttpResponse:
         audit.append("import.upload", str(batch.pk), files=len(files), title=title)
         return redirect("import", batch.pk)
     if "template" in request.GET:
-        return sheets(request, "import-template.xlsx", [(name, head) for name, head in book_template()])  # type: ignore[return-value]
+        return sheets("import-template.xlsx", [(name, head, ()) for name, head in book_template()])  # type: ignore[return-value]
     page = Paginator(ImportBatch.objects.select_related("account").order_by("-pk"), 30).get_page(request.GET.get("page"))  # fmt: skip
     return render(request, "web/imports.html", {"page": page})
 
@@ -79,6 +79,8 @@ def _kept(files: list[UploadedFile[Any]]) -> Path:
         if PurePosixPath(name).suffix.lower() not in SUFFIXES:
             shutil.rmtree(folder)
             raise GanbuError(_("%(name)s 不是 lrmx、lrm、xlsx、xls 或 zip 文件") % {"name": name})
+        if len(name.encode()) > 200:
+            name = f"{PurePosixPath(name).stem[:60]}{PurePosixPath(name).suffix}"
         target = folder / name
         if target.exists():
             target = folder / f"{number}-{name}"

@@ -87,11 +87,13 @@ def as_of(request: HttpRequest) -> tuple[date, datetime | None, str]:
         if told := request.GET.get("as_of", ""):
             day = date.fromisoformat(told)
         if told := request.GET.get("known_at", ""):
-            moment = datetime.fromisoformat(told)
+            moment = datetime.fromisoformat(told).replace(tzinfo=None)
             if len(told) == 10:
                 moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
+        if not 1900 <= day.year <= 2200:
+            raise ValueError
     except ValueError:
-        wrong = _("日期应写作 2026-06-30")
+        day, moment, wrong = date.today(), None, _("日期应写作 2026-06-30")
     return day, moment, wrong
 
 
@@ -125,7 +127,11 @@ def person(request: HttpRequest, person: str) -> HttpResponse:
     }  # fmt: skip
     context["bare"] = [tab for tab in tabs if not tab["count"] and tab["register"].name != chosen]
     about = next(iter(happened.get("person", ())), None)
-    context["header"] = _header(about, happened, day)
+    context["header"] = _header(about, happened, day) | (
+        {"otherwise": ""}
+        if context["dated"]
+        else {"level": card.level, "rank": card.rank, "otherwise": card.post}
+    )
     context["photo"] = queries.portraits([card.pk]).exists()
     if chosen and chosen in words.registers and may.sees(words.registers[chosen]):
         register = words.registers[chosen]
@@ -170,11 +176,16 @@ def _header(about: Held | None, rows: dict[str, list[Held]], day: date) -> dict[
     values = about.values
     born = values.get("birth_date")
     posts = [r for r in rows.get("appointment", ()) if r.holds_on(day)]
+    ranks = [str(r.values["rank"]) for r in rows.get("rank", ()) if r.holds_on(day) and r.values.get("rank")]
+    order = vocabulary().codes["post_level"].order
+    levels = [str(r.values["level"]) for r in posts if r.values.get("level") in order]
     names = queries.names_of("unit", {str(r.values["unit"]) for r in posts if r.values.get("unit")})
     return {
         "name": values.get("name"),
         "age": full_years(born.first(), day) if isinstance(born, PartialDate) and born.month else None,
         "values": values,
+        "level": max(levels, key=order.index, default=""),
+        "rank": ranks[-1] if ranks else "",
         "posts": [
             f"{names.get(str(r.values.get('unit')), '')}{r.values.get('title') or ''}"
             for r in sorted(posts, key=lambda r: r.values.get("main") is not True)

@@ -3,65 +3,48 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator
+from datetime import datetime
 from urllib.parse import quote
 
-from django.conf import settings
 from django.contrib import messages
+from django.db.models import Exists, OuterRef
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
 from ganbu.access import audit
 from ganbu.access.middleware import door
 from ganbu.access.perms import rights
 from ganbu.errors import GanbuError
-from ganbu.formats.form import AppointmentForm
-from ganbu.formats.lrmx import write_lrmx
-from ganbu.formats.paper import form_docx, form_pdf, form_template
+from ganbu.formats.paper import form_template
 from ganbu.records import queries
 from ganbu.records.forms import forms_of
-from ganbu.records.models import UnitNode
-from ganbu.web.people import COLUMNS, card_or_404
-from ganbu.web.setup import form_layout
-from ganbu.web.sheets import workbook
+from ganbu.records.models import Handout, Seat, UnitNode
+from ganbu.vocabulary import load_vocabulary
+from ganbu.web.handouts import AT_ONCE, KEPT_DAYS, KINDS, ask, file_name, folder, reach, shown_to, write
+from ganbu.web.people import number, over
+from ganbu.web.query import one_of
 
-
-def _laid_out(form: AppointmentForm) -> bytes:
-    """A form as docx in the department's own layout, where it has one."""
-    return form_docx(form, form_layout(settings.HOME))
-
-
-KINDS: dict[str, tuple[str, Callable[[AppointmentForm], bytes]]] = {
-    "docx": ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", _laid_out),
-    "pdf": ("application/pdf", form_pdf),
-    "lrmx": ("application/xml", write_lrmx),
-}
-MOST_AT_ONCE = 200
-
-
-def file_name(form: AppointmentForm, person: str, kind: str) -> str:
-    """A name that any file system takes."""
-    plain = "".join(c if c.isalnum() or c in "·-" else "_" for c in f"{form.name}-{person}")
-    return f"{plain}.{kind}"
+MOST_NOTED = 5000  # people whose identities an audit entry lists
 
 
 @door("people.print")
 def form(request: HttpRequest, person: str, kind: str) -> HttpResponse:
-    """The 任免审批表 of one person, as docx, pdf or lrmx."""
-    card = card_or_404(request, person, "people.print")
-    if kind not in KINDS:
+    """The 任免审批表 of one person, as docx, pdf, lrmx or lrm, without what the account may not see of them."""
+    card, may = over(request, person, "people.print")
+    make = KINDS[kind].form if kind in KINDS else None
+    if make is None:
         raise Http404
-    told = forms_of([card.pk])[card.pk]
+    family = may.sees(load_vocabulary().registers["family"])
+    told = shown_to(forms_of([card.pk])[card.pk], may.may("people.reveal"), family)
     try:
-        content = KINDS[kind][1](told)
+        content = make(told)[0][1]
     except GanbuError as error:
         messages.error(request, str(error))
         return redirect("person", card.pk)
-    audit.append("print", card.pk, kind=kind)
-    response = HttpResponse(content, content_type=KINDS[kind][0])
+    audit.append("print", card.pk, kind=kind, number=bool(told.id_number), family=bool(told.family))
+    response = HttpResponse(content, content_type=KINDS[kind].type)
     disposition = "inline" if kind == "pdf" else "attachment"
     response["Content-Disposition"] = _named(disposition, file_name(told, card.pk, kind))
     return response
@@ -70,7 +53,7 @@ def form(request: HttpRequest, person: str, kind: str) -> HttpResponse:
 @door("people.print")
 def template(request: HttpRequest) -> HttpResponse:
     """The shipped layout of the form, to begin one's own with."""
-    response = HttpResponse(form_template(), content_type=KINDS["docx"][0])
+    response = HttpResponse(form_template(), content_type=KINDS["docx"].type)
     response["Content-Disposition"] = _named("attachment", "form.docx")
     return response
 
@@ -86,49 +69,54 @@ def roster(request: HttpRequest) -> HttpResponseBase:
     cards = queries.visible(rights(request).scope("people.export"))
     wanted = request.GET.getlist("person")
     if wanted:
-        cards = cards.filter(pk__in=wanted[:1000])
+        cards = cards.filter(one_of("pk", wanted))
     if text := request.GET.get("q", "").strip():
         cards = queries.find(cards, text)
     unit = request.GET.get("unit", "")
-    node = UnitNode.objects.filter(pk=unit).first() if unit.isdigit() else None
+    node = UnitNode.objects.filter(pk=number(unit)).first()
     if node is not None:
-        cards = cards.filter(node__path__startswith=node.path)
-    cards = cards.order_by("place", "pk")
-    count = cards.count()
-    if kind == "xlsx":
-        audit.append("export", "", kind="roster", rows=count, q=text, unit=node.unit if node else "")
-        fields = [name.replace("node.", "node__") for name, _label in COLUMNS]
-        head = [_("编号"), *(_(label) for _name, label in COLUMNS)]
-        return workbook(
-            request, "roster.xlsx", _("花名册"), head, cards.values_list("pk", *fields).iterator(2000)
-        )
+        cards = cards.filter(Exists(Seat.objects.filter(card=OuterRef("pk"), node__path__startswith=node.path)))  # fmt: skip
+    people = list(cards.order_by("place", "pk").values_list("pk", flat=True))
     if kind not in KINDS:
         raise Http404
-    if count > MOST_AT_ONCE and kind != "lrmx":
-        messages.error(request, _("一次最多打印 %(most)s 人，现有 %(count)s 人；请缩小范围") % {"most": MOST_AT_ONCE, "count": count})  # fmt: skip
-        return redirect("people")
-    try:
-        made = _zipped(list(cards.values_list("pk", flat=True)), kind)
-    except GanbuError as error:
-        messages.error(request, str(error))
-        return redirect("people")
-    audit.append("export", "", kind=kind, rows=count, q=text)
-    return made
-
-
-def _zipped(people: list[str], kind: str) -> HttpResponseBase:
+    may = rights(request)
+    seen = reach(may, "people.export")
+    noted = {"kind": kind, "rows": len(people), "q": text, "unit": node.unit if node else "", "people": people[:MOST_NOTED], "number": seen[0], "family": seen[1]}  # fmt: skip
+    if len(people) > AT_ONCE and kind != "xlsx":
+        ask(may.account, kind, people, seen)
+        audit.append("export", "", **noted)
+        messages.success(request, _("人数较多，已排队生成；完成后在这里下载"))
+        return redirect("exports")
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-            for key, told in _many(people):
-                archive.writestr(file_name(told, key, kind), KINDS[kind][1](told))
-    except GanbuError:
+        write(kind, people, stream, seen, f"{may.account} {datetime.now():%Y-%m-%d %H:%M}")
+    except GanbuError as error:
         stream.close()
-        raise
+        messages.error(request, str(error))
+        return redirect("people")
+    audit.append("export", "", **noted)
     stream.seek(0)
-    return FileResponse(stream, as_attachment=True, filename=f"{kind}.zip", content_type="application/zip")
+    name = f"{kind}.{'zip' if KINDS[kind].form else KINDS[kind].suffix}"
+    return FileResponse(stream, as_attachment=True, filename=name)
 
 
-def _many(people: list[str]) -> Iterator[tuple[str, AppointmentForm]]:
-    for at in range(0, len(people), 500):
-        yield from forms_of(people[at : at + 500]).items()
+@door("people.export")
+def exports(request: HttpRequest) -> HttpResponse:
+    """One's own large exports: being made, ready to fetch, or what went wrong."""
+    found = list(
+        Handout.objects.filter(account_id=rights(request).account.pk).defer("people").order_by("-pk")[:50]
+    )
+    busy = any(one.state in ("waiting", "making") for one in found)
+    lines = [(one, KINDS[one.kind].label) for one in found if one.kind in KINDS]
+    return render(request, "web/exports.html", {"lines": lines, "busy": busy, "days": KEPT_DAYS})
+
+
+@door("people.export")
+def export(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Fetch one."""
+    found = get_object_or_404(Handout, pk=pk, account_id=rights(request).account.pk, state="ready")
+    path = folder() / found.file
+    if not path.is_file():
+        raise Http404
+    audit.append("export.fetch", str(found.pk), kind=found.kind, rows=found.total)
+    return FileResponse(path.open("rb"), as_attachment=True, filename=f"{found.kind}{path.suffix}")

@@ -6,13 +6,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from ganbu.access import audit
 from ganbu.access.middleware import door
-from ganbu.access.perms import rights
+from ganbu.access.perms import Rights, rights
 from ganbu.errors import GanbuError
 from ganbu.formats.tables import read_table
 from ganbu.records import queries
@@ -21,7 +22,7 @@ from ganbu.records.models import Card, LocalRow
 from ganbu.records.tables import rows_from_table, template_rows
 from ganbu.records.writing import writing
 from ganbu.vocabulary import Register
-from ganbu.web.sheets import workbook
+from ganbu.web.sheets import sheets
 
 SHEET_LIMIT = 20 * 1024 * 1024
 
@@ -37,17 +38,21 @@ def _register(request: HttpRequest, name: str) -> Register:
 def registers(request: HttpRequest) -> HttpResponse:
     """The registers that adopted packs declare."""
     may = rights(request)
-    counts: dict[str, int] = {}
-    for name in (
-        LocalRow.objects.filter(superseded_at__isnull=True).values_list("register", flat=True).iterator()
-    ):
-        counts[name] = counts.get(name, 0) + 1
+    rows = _within(may, LocalRow.objects.filter(superseded_at__isnull=True))
+    counts = dict(rows.order_by().values_list("register").annotate(n=Count("row")))
     lines = [
         {"register": register, "count": counts.get(name, 0)}
         for name, register in local_registers().items()
         if may.sees(register)
     ]
     return render(request, "web/registers.html", {"lines": lines})
+
+
+def _within(may: Rights, rows: QuerySet[LocalRow], known: Register | None = None) -> QuerySet[LocalRow]:
+    scope = may.scope("registers.write", known)
+    return (
+        rows if scope.everybody else rows.filter(subject__in=queries.visible(scope).order_by().values("pk"))
+    )
 
 
 @door("registers.write", methods=("GET", "POST"))
@@ -61,20 +66,17 @@ def register(request: HttpRequest, name: str) -> HttpResponse:
         if "file" in request.FILES:
             return _load(request, known)
         found = queries.find(
-            queries.visible(may.scope("registers.write")), request.POST.get("who", "").strip()
+            queries.visible(may.scope("registers.write", known)), request.POST.get("who", "").strip()
         )
         people = list(found[:2]) if request.POST.get("who", "").strip() else []
         if len(people) == 1:
             return redirect("add", people[0].pk, name)
         messages.error(request, _("没有这个人") if not people else _("不止一人，请写全姓名或编号"))
         return redirect("register", name)
-    rows = LocalRow.objects.filter(register=name, superseded_at__isnull=True)
-    scope = may.scope("registers.write")
-    if not scope.everybody:
-        rows = rows.filter(subject__in=queries.visible(scope).order_by().values("pk"))
+    rows = _within(may, LocalRow.objects.filter(register=name, superseded_at__isnull=True), known)
     page = Paginator(rows.order_by("-row"), 50).get_page(request.GET.get("page"))
     names = dict(Card.objects.filter(pk__in=[row.subject for row in page]).values_list("pk", "name"))
-    items = [f for f in known.fields.values() if f.name not in (known.id_field, known.subject_field)]
+    items = [f for f in known.fields.values() if f.name not in (known.id_field, known.subject_field) and may.sees_field(known, f)]  # fmt: skip
     lines = [
         {"row": row, "name": names.get(row.subject, row.subject), "cells": [(item, row.values.get(item.name, "")) for item in items]}
         for row in page
@@ -87,7 +89,7 @@ def register(request: HttpRequest, name: str) -> HttpResponse:
 def _load(request: HttpRequest, known: Register) -> HttpResponse:
     """Rows of a filled template: all of them or, with the reasons, none."""
     file: Any = request.FILES["file"]
-    scope = rights(request).scope("registers.write")
+    scope = rights(request).scope("registers.write", known)
     try:
         if (file.size or 0) > SHEET_LIMIT:
             raise GanbuError(_("文件超过 20 MB，请分几次导入"))
@@ -116,4 +118,4 @@ def template(request: HttpRequest, name: str) -> HttpResponse:
     """An empty workbook to fill in and load."""
     known = _register(request, name)
     head, hints = template_rows(known)
-    return workbook(request, f"{known.label}.xlsx", known.label, head, hints)  # type: ignore[return-value]
+    return sheets(f"{known.label}.xlsx", [(known.label, head, hints)])  # type: ignore[return-value]

@@ -20,15 +20,14 @@ from ganbu.records import queries
 from ganbu.records.dossier.issues import contradictions
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, Request
-from ganbu.records.writing import writing
-from ganbu.web.people import card_or_404, read_form
+from ganbu.records.writing import current_row, row_values, writing
+from ganbu.web.people import over, read_form
 
 
 @door("requests.make", methods=("GET", "POST"))
 def make(request: HttpRequest, person: str) -> HttpResponse:
     """Ask for one field to be corrected: which, to what, why."""
-    card = card_or_404(request, person)
-    may, words = rights(request), vocabulary()
+    (card, may), words = over(request, person), vocabulary()
     rows = queries.known(queries.held(card.pk))
     choices = []
     for name, of in rows.items():
@@ -98,22 +97,23 @@ def requests(request: HttpRequest) -> HttpResponse:
 @door("requests.decide", methods=("POST",))
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
     """Grant or refuse; what is granted is recorded at once, as a change of the record with the request as its reason."""
-    may, words = rights(request), vocabulary()
+    words = vocabulary()
     found = get_object_or_404(Request, pk=pk)
-    card_or_404(request, found.person, "requests.decide")
+    _card, may = over(request, found.person, "requests.decide")
     register = words.registers.get(found.register)
     answer = request.POST.get("answer", "").strip()
     if register is None or not may.changes(register):
         raise Http404
-    if found.state != "open":
-        messages.error(request, _("这一件已经办理"))
-        return redirect("requests")
     granted = request.POST.get("act") == "grant"
     if not granted and not answer:
         messages.error(request, _("退回时请写明理由"))
         return redirect("requests")
     try:
         with transaction.atomic():
+            if not Request.objects.filter(pk=pk, state="open").update(
+                state="granted" if granted else "refused"
+            ):
+                raise GanbuError(_("这一件已经办理"))
             change = None
             if granted:
                 values, wrong = read_form(register, {found.values["field"]: found.values["new"]})
@@ -121,10 +121,14 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
                     wrong |= contradictions(found.person, values)
                 if wrong:
                     raise GanbuError(_("；").join(wrong.values()))
+                row = current_row(register, found.identity)
+                now = row_values(register, row).get(found.values["field"]) if row is not None else None
+                if row is None or plain_text("" if now is None else now) != found.values["old"]:
+                    raise GanbuError(_("申请之后这一项已经更正过，请核对后退回或另行更正"))
                 with writing(
                     "request", f"申请 {found.pk}：{found.reason}", origin=f"更正申请 {found.pk}"
                 ) as act:
-                    act.correct(register, found.identity, values)
+                    act.correct(register, found.identity, values, row.row)
                 change = act.change
             found.state, found.answer, found.change = ("granted" if granted else "refused"), answer, change
             found.decided_by_id, found.decided_at = may.account.pk, datetime.now()

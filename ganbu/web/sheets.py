@@ -49,17 +49,20 @@ def workbook(
     return _download(stream, name)
 
 
-def sheets(request: HttpRequest, name: str, told: Sequence[tuple[str, Sequence[str]]]) -> FileResponse:
-    """An empty workbook to fill in: sheets with their headers only; every cell is text."""
+def sheets(name: str, told: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]]) -> FileResponse:
+    """An empty workbook to fill in: sheets with their headers and lines of hints; every cell is text."""
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     book = xlsxwriter.Workbook(stream, {"constant_memory": True})
     bold, text = book.add_format({"bold": True, "bottom": 1}), book.add_format({"num_format": "@"})
-    for title, head in told:
+    for title, head, hints in told:
         sheet = book.add_worksheet(title[:31])
         sheet.freeze_panes(1, 0)
         sheet.set_column(0, len(head) - 1, 16, text)
         for at, label in enumerate(head):
             sheet.write_string(0, at, label, bold)
+        for line, row in enumerate(hints, 1):
+            for at, hint in enumerate(row):
+                sheet.write_string(line, at, hint)
     book.close()
     return _download(stream, name)
 

@@ -24,7 +24,8 @@ from ganbu.records import queries
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.writing import current_row, writing
-from ganbu.web.people import form_fields, read_form
+from ganbu.web.findings import visible_findings
+from ganbu.web.people import form_fields, number, read_form
 
 AGE_BANDS = (
     (0, 35, gettext_lazy("35 岁及以下")), (36, 40, "36–40"), (41, 45, "41–45"), (46, 50, "46–50"), (51, 55, "51–55"),
@@ -167,15 +168,21 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
             "title": _("、").join(dict.fromkeys(p.f_title or "" for p in posts)), "head": any(p.f_kind == "正职" for p in posts),
             "since": min((p.f_start_date or "" for p in posts), default=""),
         }
-        for key, posts in members.items() if key in cards
+        for key, posts in members.items() if key in seen
     ]  # fmt: skip
+    others = len(members) - len(slots)
     slots.sort(key=lambda s: (not s["head"], s["card"].place))
-    vacant = max((row.f_authorised or 0) - len(slots), 0)
+    vacant = max((row.f_authorised or 0) - len(members), 0)
     run = EvaluationRun.objects.first()
-    found = Finding.objects.filter(run=run, register="team", subject=team) if run else []
+    may = rights(request)
+    found = (
+        visible_findings(may, run).filter(register="team", subject=team)
+        if run and may.may("rules.read")
+        else []
+    )
     return render(request, "web/team.html", {
         "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], today),
-        "found": found, "run": run, "node": nodes.filter(unit=row.f_unit).first(), "over": max(len(slots) - row.f_authorised, 0) if row.f_authorised is not None else 0,
+        "found": found, "run": run, "node": nodes.filter(unit=row.f_unit).first(), "others": others, "members": len(members), "over": max(len(members) - row.f_authorised, 0) if row.f_authorised is not None else 0,
     })  # fmt: skip
 
 
@@ -208,6 +215,18 @@ def structure(cards: list[Card], day: date) -> list[tuple[str, list[tuple[str, i
     return found
 
 
+def _parent(row: Any) -> str:
+    return str(row.f_parent or "") if row is not None else "\x00"
+
+
+def _inside(request: HttpRequest, above: UnitNode | None) -> bool:
+    """Whether a unit may be put below another, or at the top."""
+    scope = rights(request).scope("units.write")
+    if above is None:
+        return any(not part.unit for part in scope.parts)
+    return queries.visible_units(scope).filter(pk=above.pk).exists()
+
+
 def _unit_form(request: HttpRequest, node: UnitNode, row: Any) -> HttpResponse:
     """The form of a unit: a new one below `node`, or `node` itself corrected, renamed, moved, abolished."""
     register, may = vocabulary().registers["unit"], rights(request)
@@ -223,6 +242,8 @@ def _unit_form(request: HttpRequest, node: UnitNode, row: Any) -> HttpResponse:
         above = UnitNode.objects.filter(unit=values.get("parent")).first() if values.get("parent") else None
         if values.get("parent") and above is None:
             wrong["parent"] = _("没有编号为“%(unit)s”的机构") % {"unit": values["parent"]}
+        elif (values.get("parent") or "") != _parent(row) and not _inside(request, above):
+            wrong["parent"] = _("上级机构须在您的权限范围内")
         elif row is not None and above is not None and above.path.startswith(node.path):
             wrong["parent"] = _("不能划到自己或自己的下级之下")
         if not wrong:
@@ -230,7 +251,7 @@ def _unit_form(request: HttpRequest, node: UnitNode, row: Any) -> HttpResponse:
                 with writing("edit" if row is not None else "add", reason) as act:
                     if row is not None:
                         key = node.unit
-                        act.correct(register, key, values, int(posted.get("row", "0") or 0))
+                        act.correct(register, key, values, number(posted.get("row")))
                     else:
                         key = f"U{uuid.uuid4().hex[:10]}"
                         act.add(register, [{"unit_id": key, **values}])

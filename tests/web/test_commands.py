@@ -39,29 +39,32 @@ from ganbu.synthetic.files import PORTRAIT
 from ganbu.vocabulary import load_vocabulary
 from ganbu.web import worker
 from ganbu.web.backups import ABOUT, restore
+from tests.warm import PLAIN, Warm
 
-PASSWORD = "correct horse battery"
-RUN = "from ganbu.cli import main; main()"
+PASSWORD = {"GANBU_PASSWORD": "correct horse battery"}
+_warm: list[Warm] = []
 
 
-def process(home: Path, *args: object, code: str = RUN, **more: str) -> subprocess.Popen[str]:
-    environment = {
-        "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONUTF8": "1", "COLUMNS": "200",
-        "GANBU_HOME": str(home), "GANBU_PASSWORD": PASSWORD,
-        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}, **more,
-    }  # fmt: skip
-    command = [sys.executable, "-c", code, *map(str, args)]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )  # fmt: skip
+@pytest.fixture(scope="module", autouse=True)
+def warm(tmp_path_factory):
+    _warm.append(Warm(tmp_path_factory.mktemp("warm")))
+    yield
+    _warm.pop().close()
 
 
 def ganbu(home: Path, *args: object, **more: str) -> tuple[int, str]:
     """Exit code, and what was said on both streams."""
-    run = process(home, *args, **more)
-    said = "".join(run.communicate(timeout=120))
-    assert "Traceback" not in said, said
-    return run.returncode, said
+    code, *said = _warm[0].run(*args, **{**PASSWORD, "GANBU_HOME": str(home), **more})
+    assert "Traceback" not in "".join(said), said
+    return code, "".join(said)
+
+
+def process(home: Path, *args: object, code: str = "from ganbu.cli import main; main()") -> subprocess.Popen[str]:  # fmt: skip
+    """A command that is meddled with while it runs, in a group of its own."""
+    command = [sys.executable, "-c", code, *map(str, args)]
+    return subprocess.Popen(
+        command, env={**PLAIN, "GANBU_HOME": str(home)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )  # fmt: skip
 
 
 def done(home: Path, *args: object) -> str:
@@ -121,7 +124,7 @@ def bare(tmp_path_factory):
 @pytest.fixture(scope="module")
 def filled(bare, tmp_path_factory):
     """The same with a small district in it, with rows of a register that a pack declares."""
-    rows = build_district(24)
+    rows = {name: found[:100] for name, found in build_district(24).items()}
     rows["deed"][0]["source"] = "群众来信"
     rows["visit_log"] = [{"visit_id": "v1", "person": "G000001", "date": "2026-05-01"}]
     folder = tmp_path_factory.mktemp("district")
@@ -202,7 +205,6 @@ def test_verify_finds_one_byte_that_makes_the_text_unreadable(home):
     assert code == 1 and "读不出" in said
 
 
-# What of a row somebody may wish to change: its fields, whose it is, when it was known, where from, and whether it holds.
 def otherwise(column: str, was: object, other: int) -> object:
     if column in ("meta_change", "meta_superseded_by"):
         return other
@@ -212,27 +214,28 @@ def otherwise(column: str, was: object, other: int) -> object:
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="the triggers of SQLite are what this goes round")
-@pytest.mark.parametrize("table", ["record_person", "record_local"])
-def test_no_column_of_a_row_can_be_changed_unseen(someone, table):
-    register = vocabulary().registers["visit_log"]
-    with writing.writing("add", "填报") as act:
-        act.add(register, [{"visit_id": "v1", "person": someone.pk, "summary": "走访"}])
-        act.correct(vocabulary().registers["person"], someone.pk, {"native_place": "某省某县"})
-    row, other = LocalRow.objects.get().row, act.change.pk - 1
+@pytest.mark.parametrize("name", ["person", "visit_log"])
+def test_no_column_of_a_row_can_be_changed_unseen(someone, name):
+    register = vocabulary().registers[name]
+    plain = {"person": someone.pk} if register.local else {"name": "甲", "sex": "男", "id_number": "110102198003020021", "spouse_abroad": True}  # fmt: skip
+    table = "record_local" if register.local else f"record_{name}"
+    identity = "identity" if register.local else register.id_field
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TRIGGER {table}_keep")
-        if table == "record_person":
-            cursor.execute("SELECT max(row) FROM record_person")
-            (row,) = cursor.fetchone()
         columns = [c.name for c in connection.introspection.get_table_description(cursor, table) if c.name != "row"]  # fmt: skip
+        changes = {}
+        for column in columns:  # each in a row of a change of its own
+            with writing.writing("add", "填报") as act:
+                act.add(register, [{register.id_field: f"改{column}", **plain}])
+            changes[column] = act.change.pk
         assert list(writing.verify()) == []
+        cursor.execute(f"DROP TRIGGER {table}_keep")
         for column in columns:
-            cursor.execute(f'SELECT "{column}" FROM {table} WHERE row = %s', [row])
-            (was,) = cursor.fetchone()
-            cursor.execute(f'UPDATE {table} SET "{column}" = %s WHERE row = %s', [otherwise(column, was, other), row])  # fmt: skip
-            assert list(writing.verify()), column
-            cursor.execute(f'UPDATE {table} SET "{column}" = %s WHERE row = %s', [was, row])
-        assert list(writing.verify()) == []
+            cursor.execute(f'SELECT "{column}" FROM {table} WHERE {identity} = %s', [f"改{column}"])
+            ((was,),) = cursor.fetchall()
+            wrong = otherwise(column, was, changes[columns[-1]])
+            cursor.execute(f'UPDATE {table} SET "{column}" = %s WHERE {identity} = %s', [wrong, f"改{column}"])  # fmt: skip
+    told = "\n".join(writing.verify())
+    assert [column for column in columns if f"变更第 {changes[column]} 号（" not in told] == []
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="the triggers of SQLite are what this goes round")
@@ -367,9 +370,8 @@ def test_packs_are_adopted_and_an_unknown_one_changes_nothing(empty):
 
 
 def test_an_import_that_was_undone_is_not_seen_any_more(home, tmp_path):
-    done(home, "export", "lrmx", "--out", tmp_path / "forms")
-    known = read_lrmx(next(iter(files(tmp_path / "forms").values())), "x")
-    known.native_place, known.resume = "外省外县", known.resume + "\n另有说明"
+    person = build_district(24)["person"][0]
+    known = AppointmentForm(name=person["name"], sex=person["sex"], birth_date=person["birth_date"].strftime("%Y%m"), native_place="外省外县")  # fmt: skip
     with zipfile.ZipFile(tmp_path / "名单.zip", "w") as archive:
         archive.writestr("新来者.lrmx", write_lrmx(NEWCOMER))
         archive.writestr("已有.lrmx", write_lrmx(known))
@@ -382,7 +384,6 @@ def test_an_import_that_was_undone_is_not_seen_any_more(home, tmp_path):
     assert standing(home) == before
     code, said = ganbu(home, "undo-import", "2")
     assert code == 2 and "没有可以撤销的批次" in said
-    assert "全部相符" in done(home, "verify")
 
 
 def test_forms_come_back_equal_through_a_zip_and_another_home(home, empty, tmp_path):

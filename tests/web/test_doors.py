@@ -14,7 +14,7 @@ from ganbu.access.roles import ACTIONS, roles
 from ganbu.findings.models import Finding
 from ganbu.records import batches
 from ganbu.records.dossier import audits
-from ganbu.records.models import MODELS, Change, Request, SavedQuery
+from ganbu.records.models import MODELS, Change, Handout, Request, SavedQuery
 from ganbu.records.writing import writing
 
 VERBS = ("get", "post", "put", "patch", "delete", "options", "trace")
@@ -43,7 +43,7 @@ def places(db, someone, tmp_path):
         "pk": {
             "account-act": account.pk, "grant-confirm": account.pk, "grant-take": account.grants.first().pk, "unit": someone.node_id, "children": someone.node_id,
             "edit-unit": someone.node_id, "new-unit": someone.node_id, "reasons": Finding.objects.filter(register="person").first().pk,
-            "import": batch.pk, "import-issues": batch.pk, "undo-change": Change.objects.order_by("-pk").first().pk,
+            "export": Handout.objects.create(account=account, kind="pdf").pk, "import": batch.pk, "import-issues": batch.pk, "undo-change": Change.objects.order_by("-pk").first().pk,
             "query-drop": SavedQuery.objects.create(account=account, name="x", condition="性别 = '女'").pk, "request-decide": made.pk,
         },
         "act": "factor", "person": someone.pk, "kind": "lrmx", "field": "id_number", "register": "appointment",

@@ -288,7 +288,8 @@ def test_units_are_moved_and_renamed_with_everything_below(someone):
 def test_cards_can_be_made_anew(db):
     before = list(Card.objects.order_by("pk").values())
     seats = sorted(Seat.objects.values_list("card_id", "node_id", "team"))
-    cards.rebuild()
+    cards.rebuild_tree()
+    cards.refresh(list(Card.objects.values_list("pk", flat=True)))
     assert list(Card.objects.order_by("pk").values()) == before
     assert sorted(Seat.objects.values_list("card_id", "node_id", "team")) == seats
 
