@@ -587,7 +587,7 @@ def import_files(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="lrmx、lrm、信息采集表或导入模板（xls、xlsx），含有它们的文件夹或 zip，或另一个档案文件夹"
+            help="lrmx、lrm、信息采集表或导入模板（xls、xlsx）、通用格式 zip，含有它们的文件夹或 zip，或另一个档案文件夹"
         ),
     ],
     into: Annotated[
@@ -604,7 +604,7 @@ def import_files(
         bool, typer.Option("--prefer-new", help="与原记录不同时按文件登记（原值存于历史）；不写则保留原值")
     ] = False,
 ) -> None:
-    """导入任免审批表、信息采集表：要么全部写入，要么什么都不写；每一处规整都有记录，可整批撤销。"""
+    """导入任免审批表、信息采集表、通用格式：要么全部写入，要么什么都不写；每一处规整都有记录，可整批撤销。"""
     from ganbu.records.importing import import_paths
     from ganbu.web.setup import home, in_use
 
@@ -755,6 +755,36 @@ def xlsx(
     opened = _records(records)
     rows = export_workbook(opened, _people(opened, where, as_of), target)
     out.print(f"已写出 {rows} 行到 {target}", highlight=False)
+
+
+@export.command("generic")
+def generic(
+    target: Annotated[Path, typer.Option("--out", help="写到哪个 zip 文件")],
+    records: Folder = None,
+    where: Where = "",
+    as_of: Day = "",
+    person: Annotated[
+        list[str] | None, typer.Option("--person", help="只导出这个编号的人员；可写多次")
+    ] = None,
+) -> None:
+    """导出通用格式 zip：人员、所在机构和照片在一个文件里，可以交给全国公务员管理信息系统，也可以再导入。"""
+    from ganbu.records.exporting import export_generic
+    from ganbu.web.setup import in_use
+
+    opened = _records(records)
+    chosen = _people(opened, where, as_of)
+    if person:
+        known = {str(row["person_id"]) for row in opened.rows("person")}
+        if missing := [key for key in person if key not in known]:
+            raise MisuseError(f"--person {missing[0]}：没有编号为“{missing[0]}”的人员")
+        chosen = [key for key in person if chosen is None or key in chosen]
+    photos: Any = None
+    if records is None and in_use():
+        from ganbu.records.queries import images_of
+
+        photos = images_of
+    count = export_generic(opened, chosen, target, date.today(), photos)
+    out.print(f"已写出 {count} 人到 {target}", highlight=False)
 
 
 @export.command("records")

@@ -119,6 +119,21 @@ def test_import_undo_and_export(data, tmp_path):
     assert code == 0 and len(list((tmp_path / "out").iterdir())) > 0
 
 
+def test_a_package_goes_out_and_comes_in(data, tmp_path):
+    target, into = tmp_path / "包" / "通用格式.zip", tmp_path / "新档案"
+    records = ("--records", data / "records", *DAY)
+    code, out, _ = ganbu("export", "generic", "--out", target, "--where", "年龄 <= 35", *records)
+    assert code == 0 and "已写出" in out
+    code, out, _ = ganbu("import", target, "--into", into)
+    people = {row["name"] for row in Records.open(into).rows("person")}
+    assert code == 0 and people and f"新增 {len(people)} 人" in out
+    known = [row["person_id"] for row in Records.open(data / "records").rows("person")][:2]
+    code, out, _ = ganbu("export", "generic", "--out", target, "--person", known[1], "--person", known[0], *records)  # fmt: skip
+    assert code == 0 and "已写出 2 人" in out
+    code, _, err = ganbu("export", "generic", "--out", target, "--person", "无此人", *records)
+    assert code == 2 and "没有编号为“无此人”的人员" in err
+
+
 def test_the_layout_of_the_department_is_used_for_docx(data, tmp_path):
     made = docx.Document()
     paragraph = made.add_paragraph("某县专用 {{ name }}")

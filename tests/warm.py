@@ -10,13 +10,14 @@ from pathlib import Path
 
 # What commands import, as far as it asks for no settings: those are read by each of them.
 _SOURCE = """
-import json, os, sys
+import contextlib, gc, io, json, os, sys
 import adbc_driver_sqlite.dbapi, docx, docxtpl, lxml.etree, pyarrow.compute, pyarrow.csv, pyarrow.parquet, pypinyin, typst, xlsxwriter
 import django.core.management, django.core.validators, django.db.models, django.forms, django.http, django.template, django.urls
 import ganbu.cli, ganbu.formats.paper, ganbu.records.importing
-from ganbu.vocabulary import load_vocabulary
 
-load_vocabulary()
+with contextlib.redirect_stdout(io.StringIO()):
+    ganbu.cli.app(["vocabulary"], standalone_mode=False)  # reads the vocabulary, and typer what it needs
+gc.freeze()  # else the first collection in each process copies all that they share
 for line in sys.stdin:
     told = json.loads(line)
     if child := os.fork():

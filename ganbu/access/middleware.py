@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -10,8 +12,8 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import logout
-from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.core.exceptions import MiddlewareNotUsed, PermissionDenied
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -21,6 +23,7 @@ from ganbu.access.current import acting
 from ganbu.access.perms import rights
 
 View = Callable[..., HttpResponseBase]
+SLOW = logging.getLogger("ganbu.slow")
 ANYBODY, SIGNED_IN = "anybody", "signed in"
 
 
@@ -88,6 +91,30 @@ class ClosedDoors:
         if isinstance(error, PermissionDenied):
             with transaction.atomic():
                 audit.append("refused", request.path[:200], method=request.method, wanted=str(error))
+
+
+class SlowQueries:
+    """Writes statements that took too long to the log, with the page that asked (慢查询日志); off unless switched on."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        if not settings.SLOW_QUERY_MS:
+            raise MiddlewareNotUsed
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, watching every statement; values are not written down, only their places."""
+
+        def timed(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            begun = time.monotonic()
+            try:
+                return execute(sql, params, many, context)
+            finally:
+                took = (time.monotonic() - begun) * 1000
+                if took >= settings.SLOW_QUERY_MS:
+                    SLOW.warning("%.0f ms %s %s", took, request.path, sql)
+
+        with connection.execute_wrapper(timed):
+            return self.get_response(request)
 
 
 class BehindProxy:

@@ -139,11 +139,12 @@ class Pack:
     parents: list[Pack] = field(default_factory=list)
     own: dict[str, Mapping] = field(default_factory=dict)
     scenarios: list[Mapping] = field(default_factory=list)
+    words: Vocabulary | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The core vocabulary plus the registers this pack and its parents declare."""
-        vocabulary = load_vocabulary()
+        """The core vocabulary, or `words`, plus the registers this pack and its parents declare."""
+        vocabulary = self.words or load_vocabulary()
         for pack in self.lineage:
             declared = pack.head.get("registers")
             if declared:

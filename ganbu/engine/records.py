@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -43,6 +43,8 @@ class Records:
     tables: dict[str, pa.Table] = field(default_factory=dict)
     vocabulary: Vocabulary = field(default_factory=load_vocabulary)
     places: dict[str, str] = field(default_factory=dict)
+    # Columns that are dear to read, such as sealed ones: by register and field, when something asks for them.
+    later: Callable[[str, str], Any] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path | str, vocabulary: Vocabulary | None = None) -> Records:

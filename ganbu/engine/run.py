@@ -141,6 +141,16 @@ class Run:
         counted = pc.value_counts(column["结果"].values).to_pylist()
         return {c["values"]: c["counts"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"]))}
 
+    def subjects(self, policy: str, outcome: str) -> list[str]:
+        """The identities of those with an outcome, without the reasons, in the order of the record."""
+        judged = self.evaluator.judge(policy)
+        wanted = {"对象": self.evaluator.columns(judged)["对象"], "结果": _outcome(judged)}
+        cells = self.computed.fetch(judged.register.name, wanted, _inside(judged))
+        found: list[str] = pc.filter(
+            cells["对象"].values, pc.equal(cells["结果"].values, outcome)
+        ).to_pylist()
+        return found
+
     def _fetch(self, judged: Judged) -> dict[str, Cells]:
         nodes = self.evaluator.columns(judged)
         keep = None if judged.lowered.layout == "effects" else _inside(judged)

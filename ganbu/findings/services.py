@@ -14,7 +14,7 @@ from ganbu.engine.explain import explain
 from ganbu.engine.policy import load_pack
 from ganbu.engine.run import evaluate
 from ganbu.findings.models import EvaluationRun, Finding
-from ganbu.records.corps import store
+from ganbu.records.corps import reading
 from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change, Setting
 
@@ -63,34 +63,34 @@ def due(day: date) -> bool:
 def run_adopted(day: date) -> EvaluationRun:
     """Evaluate every adopted pack for everybody on a day and keep what is to be acted on. Raises PackError."""
     begun = time.monotonic()
-    corps = store()
     last = Change.objects.order_by("-id").values_list("id", flat=True).first() or 0
     kept: list[Finding] = []
     skipped: list[list[str]] = []
     counts: list[list[Any]] = []
     seen: set[str] = set()
-    for name in adopted():
-        pack = load_pack(name)
-        found = evaluate(pack, corps, day)
-        skipped += [[name, s.policy, s.reason] for s in found.skipped]
-        for policy in found.names:
-            if policy in seen:
-                continue
-            judged = found.evaluator.judge(policy)
-            seen.add(policy)
-            counts.append([name, policy, found.counts(policy)])
-            kind = found.evaluator.pack.reach[policy].kind
-            if kind not in TOLD:
-                continue
-            reads = marked(found.evaluator.reads(policy))
-            for row in found.rows(policy):
-                if kind == "consequence" and row.get("生效中") is False:
+    with reading() as corps:
+        for name in adopted():
+            pack = load_pack(name)
+            found = evaluate(pack, corps, day)
+            skipped += [[name, s.policy, s.reason] for s in found.skipped]
+            for policy in found.names:
+                if policy in seen:
                     continue
-                outcome = str(row["结果"])
-                if outcome in QUIET:
+                judged = found.evaluator.judge(policy)
+                seen.add(policy)
+                counts.append([name, policy, found.counts(policy)])
+                kind = found.evaluator.pack.reach[policy].kind
+                if kind not in TOLD:
                     continue
-                kept.append(_finding(name, policy, judged.register.name, row, outcome, reads))
-        found.close()
+                reads = marked(found.evaluator.reads(policy))
+                for row in found.rows(policy):
+                    if kind == "consequence" and row.get("生效中") is False:
+                        continue
+                    outcome = str(row["结果"])
+                    if outcome in QUIET:
+                        continue
+                    kept.append(_finding(name, policy, judged.register.name, row, outcome, reads))
+            found.close()
     with transaction.atomic():
         run = EvaluationRun.objects.create(
             as_of=day, known_at=datetime.now(), packs=list(adopted()), change=last,
@@ -130,4 +130,5 @@ def drawn_before(person: str, moment: datetime) -> list[Finding]:
 
 def reasons(pack: str, policy: str, subject: str, day: date) -> Any:
     """Why a policy says what it says of a subject (理由), over the record as it is. Raises PackError and RecordsError."""
-    return explain(load_pack(pack), policy, subject, store(), day)
+    with reading() as store:
+        return explain(load_pack(pack), policy, subject, store, day)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ganbu.errors import FormatError
 from ganbu.formats.form import PHOTO_LABEL, AppointmentForm
+from ganbu.formats.generic_zip import is_generic
 from ganbu.formats.issues import Issue
 from ganbu.formats.lrm import read_lrm
 from ganbu.formats.lrmx import read_lrmx
@@ -31,7 +32,7 @@ class _Entry:
 def read_batch(path: Path) -> Iterator[Item]:
     """The forms of a file, folder or zip (读取批量): name, form or None, issues.
 
-    Zips in a folder are read too, as `名单.zip/李芳.lrmx`. A file of another kind gives no form and the issue
+    Zips in a folder are read too, as `名单.zip/李芳.lrmx`, but for those of the generic form, which hold none. A file of another kind gives no form and the issue
     `file.ignored`; one that cannot be read, `file.unreadable`. Raises FormatError when `path` itself cannot be
     taken: not there, or an archive that is broken, encrypted, too large, or would escape.
     """
@@ -83,6 +84,8 @@ def _file(path: Path, name: str) -> _Entry:
 
 
 def _zip(path: Path, name: str, inside: str) -> Iterator[Item]:
+    if is_generic(path):
+        return  # read by `generic.py`
     with open_archive(path, name) as archive:
         for damaged in archive.damaged:
             shown = damaged.replace("\0", "\\0")

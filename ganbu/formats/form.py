@@ -218,7 +218,7 @@ _ETHNIC_GROUPS = frozenset(
     ]
 )
 _SEX_CODES = {"1": "男", "2": "女"}
-_DATE_REMARKS = {
+DATE_REMARKS = {
     "date.year_only": "只有年份，没有月份",
     "date.month_ambiguous": "按 1 月读取，也可能是丢了 0 的 10 月，请核对",
     "date.unreadable": "不是日期，应为 YYYYMM 或 YYYYMMDD",
@@ -268,13 +268,13 @@ def _read_date_field(label: str, value: str, report: _Report) -> str:
     if read is None:
         report(
             code or "date.unreadable",
-            f"{label}“{value}”{_DATE_REMARKS[code or 'date.unreadable']}",
+            f"{label}“{value}”{DATE_REMARKS[code or 'date.unreadable']}",
             severity="error",
         )
         return value
     stored = digits(read)
     if code:
-        report(code, f"{label}“{value}”{_DATE_REMARKS[code]}", stored)
+        report(code, f"{label}“{value}”{DATE_REMARKS[code]}", stored)
     elif stored != value:
         report("date.normalised", f"{label}“{value}”读作 {read}", stored, "note")
     return stored

@@ -31,7 +31,8 @@ from ganbu.formats.form import (
     read_photo,
 )
 from ganbu.formats.issues import Issue
-from ganbu.formats.text import declared_encoding, decode, legal
+from ganbu.formats.markup import as_utf8, mended, parser
+from ganbu.formats.text import legal
 
 ROOT = "Person"
 EDITOR_VERSION = "3.2.1.16"
@@ -39,14 +40,9 @@ MAX_BYTES = 20 * 1024 * 1024
 
 _BY_ELEMENT = {spec.element: spec for spec in FIELDS}
 _MEMBER_BY_ELEMENT = {spec.element: spec for spec in FAMILY_FIELDS}
-_DECLARATION = re.compile(rb"\s*<\?xml[^>]*\?>")
-_DOCTYPE = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY)", re.I)
 _PHOTO = re.compile(rb"<ZhaoPian(?:\s[^<>/]*)?>([^<]*)</ZhaoPian\s*>")
 _HIDING = re.compile(rb"<!--|<!\[CDATA\[")
 _REFERENCE = re.compile(rb"&#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});")
-_NUMERIC = re.compile(rb"&#([0-9]{1,9}|[xX][0-9A-Fa-f]{1,8});")
-_BARE_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,9}|#[xX][0-9A-Fa-f]{1,8});)")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 
 
 def read_lrmx(content: bytes, file: str, max_bytes: int = MAX_BYTES) -> AppointmentForm:
@@ -57,9 +53,7 @@ def read_lrmx(content: bytes, file: str, max_bytes: int = MAX_BYTES) -> Appointm
     if len(content) > max_bytes:
         raise FormatError(f"{file}：文件 {len(content)} 字节，超过上限 {max_bytes} 字节")
     form = AppointmentForm()
-    xml = _as_utf8(content, file, form.issues)
-    if _DOCTYPE.search(xml):
-        raise FormatError(f"{file}：含有 DTD 或实体声明，出于安全不予读取")
+    xml = as_utf8(content, file, form.issues)
     light, photo = _cut_photo(xml)
     root, light = _parse(light, file, form.issues)
     if photo is not None and not any(_local(child) == PHOTO_ELEMENT for child in root):
@@ -67,23 +61,6 @@ def read_lrmx(content: bytes, file: str, max_bytes: int = MAX_BYTES) -> Appointm
         photo = None
     _Reading(form, file, photo).take(root, light)
     return form
-
-
-def _as_utf8(content: bytes, file: str, issues: list[Issue]) -> bytes:
-    """UTF-8 bytes without mark and declaration, as lxml parses them fastest."""
-    text, encoding, sound = decode(content)
-    declared = declared_encoding(content)
-    if not sound:
-        message = f"有不合 {encoding} 编码的字节，已以“\ufffd”代替"
-        issues.append(Issue(file, "文件", "encoding.damaged", message, severity="error"))
-    elif encoding != "utf-8":
-        message = f"文件编码为 {encoding}，应为 utf-8"
-        issues.append(Issue(file, "文件", "encoding.unexpected", message, severity="note"))
-    elif declared not in (None, "utf-8"):
-        message = f"文件声明编码为 {declared}，实为 utf-8，按 utf-8 读取"
-        issues.append(Issue(file, "文件", "encoding.misdeclared", message, severity="note"))
-    xml = text.encode("utf-8", "replace")
-    return _DECLARATION.sub(b"", xml, count=1) if _DECLARATION.match(xml) else xml.lstrip()
 
 
 def _cut_photo(xml: bytes) -> tuple[bytes, bytes | None]:
@@ -94,24 +71,14 @@ def _cut_photo(xml: bytes) -> tuple[bytes, bytes | None]:
     return xml[: match.start(1)] + xml[match.end(1) :], match[1]
 
 
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-    )
-
-
 def _parse(xml: bytes, file: str, issues: list[Issue]) -> tuple[etree._Element, bytes]:
     """The root element, and the bytes it was parsed from: repaired where the file is not well-formed."""
     try:
-        root = etree.fromstring(xml, _parser())
+        root = etree.fromstring(xml, parser())
     except etree.XMLSyntaxError as error:
         xml = _repair(xml)
         try:
-            root = etree.fromstring(xml, _parser())
+            root = etree.fromstring(xml, parser())
         except etree.XMLSyntaxError:
             message = f"{file}：不是完整的 XML，第 {error.lineno} 行附近有误，请从原系统重新导出"
             raise FormatError(message) from error
@@ -127,17 +94,9 @@ def _repair(xml: bytes) -> bytes:
 
     What stands before the root is a damaged `<?xml` line, which says nothing that is not known by now.
     """
-    xml = _CONTROL.sub(b"", xml)
-    xml = _NUMERIC.sub(_keep_legal, xml)
-    xml = _BARE_AMPERSAND.sub(b"&amp;", xml).strip()
+    xml = mended(xml).strip()
     start, end = xml.find(b"<Person"), xml.rfind(b"</Person>")
     return xml if start < 0 or end < start else xml[start : end + len(b"</Person>")]
-
-
-def _keep_legal(reference: re.Match[bytes]) -> bytes:
-    number = reference[1].decode("ascii").lower()
-    code = int(number[1:], 16) if number.startswith("x") else int(number)
-    return reference[0] if 0 < code < 0x110000 and legal(chr(code)) else b""
 
 
 def _line(element: etree._Element) -> int:
@@ -391,7 +350,7 @@ def _typed_children(xml: bytes) -> list[str]:
 
 def _stands_alone(text: str) -> bool:
     try:
-        etree.fromstring(text.encode("utf-8"), _parser())
+        etree.fromstring(text.encode("utf-8"), parser())
     except etree.XMLSyntaxError:
         return False
     return True

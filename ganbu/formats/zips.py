@@ -35,8 +35,8 @@ _MOST_MENDED = 256 * 1024 * 1024
 class Archive:
     """One open zip (压缩包): `entries` are its files as (name, entry), `damaged` the names no file can have."""
 
-    def __init__(self, name: str, size: int, archive: zipfile.ZipFile) -> None:
-        self.name, self._archive = name, archive
+    def __init__(self, name: str, size: int, archive: zipfile.ZipFile, largest: int = MAX_ENTRY) -> None:
+        self.name, self._archive, self._largest = name, archive, largest
         self._left = min(MAX_TOTAL, max(FREE_TOTAL, MAX_RATIO * size))
         named = [(entry_name(info), info) for info in archive.infolist()]
         self.damaged = [name for name, _ in named if not _is_name(name)]
@@ -48,13 +48,13 @@ class Archive:
         try:
             with self._archive.open(info) as stream:
                 # The header may lie about the size: never read more than the limit.
-                content = stream.read(min(MAX_ENTRY, self._left) + 1)
+                content = stream.read(min(self._largest, self._left) + 1)
         except DAMAGE as error:
             raise FormatError(
                 f"{self.name}：“{name}”解压失败（{_why(error)}），请重新打包后再导入"
             ) from error
-        if len(content) > MAX_ENTRY:
-            raise FormatError(f"{self.name}：“{name}”解压后超过 {MAX_ENTRY // 1024 // 1024} MB")
+        if len(content) > self._largest:
+            raise FormatError(f"{self.name}：“{name}”解压后超过 {self._largest // 1024 // 1024} MB")
         self._left -= len(content)
         if self._left < 0:
             raise FormatError(f"{self.name}：读到“{name}”时，解压出的内容已超过上限，可能是压缩炸弹")
@@ -74,7 +74,7 @@ class Archive:
             if name.lower().endswith(".zip"):
                 raise FormatError(f"{self.name}：里面还有压缩包“{name}”，请先解开")
             total, packed = total + info.file_size, packed + info.compress_size
-            if info.file_size > MAX_ENTRY or total > MAX_TOTAL:
+            if info.file_size > self._largest or total > MAX_TOTAL:
                 raise FormatError(f"{self.name}：解压后过大（“{name}”）")
             if info.file_size > FREE_ENTRY:
                 self._check_ratio(f"“{name}”", info.file_size, info.compress_size)
@@ -88,15 +88,18 @@ class Archive:
 
 
 @contextmanager
-def open_archive(path: Path, name: str) -> Iterator[Archive]:
-    """Open a zip (打开压缩包); `name` is what messages call it. Raises FormatError when it cannot be taken."""
+def open_archive(path: Path, name: str, largest: int = MAX_ENTRY) -> Iterator[Archive]:
+    """Open a zip (打开压缩包); `name` is what messages call it, `largest` the most bytes one file may have.
+
+    Raises FormatError when it cannot be taken.
+    """
     try:
         size = path.stat().st_size
         archive = _opened(path, size)
     except DAMAGE as error:
         raise FormatError(f"{name}：不是完好的 zip 文件（{_why(error)}），请重新打包") from error
     with archive:
-        yield Archive(name, size, archive)
+        yield Archive(name, size, archive, largest)
 
 
 def _opened(path: Path, size: int) -> zipfile.ZipFile:

@@ -23,14 +23,15 @@ from ganbu.engine.record_files import plain_text
 from ganbu.engine.records import Records
 from ganbu.errors import FormatError, RecordsError
 from ganbu.formats.batch import read_batch
-from ganbu.formats.form import AppointmentForm, photo_type
+from ganbu.formats.form import FAMILY_LABEL, AppointmentForm, photo_type
 from ganbu.formats.interchange import REGISTERS
 from ganbu.formats.issues import Issue
 from ganbu.formats.tables import SUFFIXES
 from ganbu.formats.text import name_key
 from ganbu.records import writing as record
-from ganbu.records.books import Filing, lay_units, merge_ready, read_books
+from ganbu.records.books import Filing, merge_ready
 from ganbu.records.folder import open_records
+from ganbu.records.generic import lay_all_units, read_filings
 from ganbu.records.importing import NEW, ImportReport, Units, merge_folder, merge_form, merge_rows
 from ganbu.records.local import vocabulary
 from ganbu.records.matching import People, valid_id_number
@@ -55,7 +56,7 @@ SECRET = frozenset(
     for r in load_vocabulary().registers.values()
     for f in r.fields.values()
     if f.sealed and r.name == "person"
-)
+) | {f"{FAMILY_LABEL}{f.label}" for f in load_vocabulary().registers["family"].fields.values() if f.sealed}  # fmt: skip
 Row = dict[str, Any]
 
 Form = tuple[str, AppointmentForm | Filing | None, list[Issue]]
@@ -110,8 +111,8 @@ def _lay(
     forms = list(forms)
     merge = Merge(_record_of(forms, decided), datetime.now(), batch.prefer_new, chosen)
     report = ImportReport()
-    lay_units(merge, units_told)
-    known, units = People(dict(merge.table("person"))), Units(merge)
+    placed = lay_all_units(merge, units_told)
+    known, units = People(dict(merge.table("person"))), Units(merge, placed)
     told: dict[str, tuple[str, str]] = {}
     for file, form, issues in forms:
         report.issues += issues
@@ -141,12 +142,12 @@ def read(batch: ImportBatch) -> None:
     """Read a batch and keep its preview (读取并预览). Raises FormatError when nothing in it can be read."""
     _set(batch, state="reading")
     forms = _forms(Path(batch.folder), lambda number: _set(batch, done=number))
-    people, units = read_books(Path(batch.folder))
+    people, units = read_filings(Path(batch.folder))
     forms += people
-    if not any(form is not None for _, form, _ in forms):
+    if not units and not any(form is not None for _, form, _ in forms):
         reasons = "；".join(issue.message for _, _, issues in forms[:5] for issue in issues)
         raise FormatError(
-            reasons or "没有可以导入的文件（lrmx、lrm、信息采集表或导入模板，或含有它们的 zip）"
+            reasons or "没有可以导入的文件（lrmx、lrm、信息采集表或导入模板，或含有它们的 zip，或通用格式）"
         )
     decided = choices(batch)
     with transaction.atomic():
@@ -237,7 +238,7 @@ def choose(
 def apply(batch: ImportBatch) -> Change:
     """Do it (导入): all in one transaction; raises RecordsError and leaves nothing behind when anything fails."""
     forms = _forms(Path(batch.folder))
-    people, units = read_books(Path(batch.folder))
+    people, units = read_filings(Path(batch.folder))
     forms += people
     with record.writing("import", origin=f"导入 {batch.pk} {batch.title}") as act:
         merge, _report, told = _lay(forms, units, batch, choices(batch), chosen_of(batch))

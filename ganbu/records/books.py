@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbu.errors import FormatError, GanbuError, RecordsError
+from ganbu.formats.generic_zip import is_generic
 from ganbu.formats.issues import Issue
 from ganbu.formats.tables import SUFFIXES, Sheet, read_sheets
 from ganbu.formats.text import name_key, read_date
@@ -209,7 +210,10 @@ NEEDED = {
 
 
 def merge_ready(filing: Filing) -> dict[str, list[Row]]:
-    """Rows as the importer lays them over the record: posts with their unit in front, identities made from order."""
+    """Rows as the importer lays them over the record: posts with their unit in front, identities made from order.
+
+    A row with `_unit`, the key of its unit in a package, is left as it is.
+    """
     rows = {name: [dict(row) for row in items] for name, items in filing.rows.items()}
     if not rows["person"]:
         rows["person"] = [{"name": filing.name, "id_number": filing.id_number}]
@@ -221,10 +225,12 @@ def merge_ready(filing: Filing) -> dict[str, list[Row]]:
             row[register.id_field] = f"{filing.name}-{name}-{at}"
             row["person"] = ""
     for row in rows["appointment"]:
+        row.setdefault("nature", "任职")
+        if "_unit" in row:
+            continue
         unit, title = str(row.get("unit") or ""), str(row.get("title") or "")
         row["unit"] = row["title"] = title if title.startswith(unit) else unit + title
         row.setdefault("main", True)
-        row.setdefault("nature", "任职")
     return rows
 
 
@@ -251,7 +257,7 @@ def workbooks(path: Path) -> Iterator[tuple[str, bytes]]:
         suffix = file.suffix.lower()
         if suffix in SUFFIXES and not file.name.startswith("~$") and suffix != ".csv":
             yield file.name, file.read_bytes()
-        elif suffix == ".zip":
+        elif suffix == ".zip" and not is_generic(file):
             try:
                 with open_archive(file, file.name) as archive:
                     for name, info in archive.entries:

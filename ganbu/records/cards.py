@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Q
 from pypinyin import Style, lazy_pinyin
 
@@ -78,6 +79,7 @@ def rebuild_tree() -> None:
     ]
     UnitNode.objects.bulk_create(fresh, batch_size=1000)
     nodes = {node.unit: node for node in UnitNode.objects.all()}
+    before = _standing(("name", "parent_id", "path", "depth", "place"), nodes.values())
     children: dict[str, list[str]] = defaultdict(list)
     for key, row in rows.items():
         parent = str(row.get("parent") or "")
@@ -106,7 +108,7 @@ def rebuild_tree() -> None:
     for key in rows:  # units that are each other's parent stand at the top
         if key not in seen:
             walk(key, None)
-    UnitNode.objects.bulk_update(nodes.values(), ["name", "parent", "path", "depth", "place"], batch_size=500)
+    _update(("name", "parent_id", "path", "depth", "place"), before, nodes.values())
 
 
 def _partial(value: Any) -> PartialDate:
@@ -123,13 +125,24 @@ def count_people() -> None:
         for part in paths.get(pk, "").strip("/").split("/"):
             if part:
                 under[int(part)] += number
-    changed = []
+    before = _standing(("people", "people_under"), nodes)
     for node in nodes:
-        fresh = (direct.get(node.pk, 0), under[node.pk])
-        if (node.people, node.people_under) != fresh:
-            node.people, node.people_under = fresh
-            changed.append(node)
-    UnitNode.objects.bulk_update(changed, ["people", "people_under"], batch_size=500)
+        node.people, node.people_under = direct.get(node.pk, 0), under[node.pk]
+    _update(("people", "people_under"), before, nodes)
+
+
+def _standing(names: tuple[str, ...], nodes: Iterable[UnitNode]) -> dict[int, tuple[Any, ...]]:
+    return {node.pk: tuple(getattr(node, name) for name in names) for node in nodes}
+
+
+def _update(names: tuple[str, ...], before: dict[int, tuple[Any, ...]], nodes: Iterable[UnitNode]) -> None:
+    """Write the nodes that are otherwise than before; one prepared statement, for there may be thousands."""
+    now = _standing(names, nodes)
+    columns = ", ".join(f'"{name}" = %s' for name in names)
+    changed = [(*values, pk) for pk, values in now.items() if values != before[pk]]
+    if changed:
+        with connection.cursor() as cursor:
+            cursor.executemany(f'UPDATE "{UnitNode._meta.db_table}" SET {columns} WHERE id = %s', changed)
 
 
 def _refresh(people: list[str], whole: bool = False) -> None:
@@ -142,10 +155,10 @@ def _refresh(people: list[str], whole: bool = False) -> None:
     for at in range(0, len(people), 500):
         Seat.objects.filter(card__in=people[at : at + 500]).delete()
         Card.objects.filter(pk__in=people[at : at + 500]).delete()
-    former = _former_names(people if not whole else None)
+    former, today = _former_names(people if not whole else None), date.today()
     cards, seats = [], []
     for key, row in rows.items():
-        card, own = _card(key, row, of, has, nodes, former.get(key, ()))
+        card, own = _card(key, row, of, has, nodes, former.get(key, ()), today)
         cards.append(card)
         seats += [(key, node.pk, team) for node, team in own]
     fields = list(Card._meta.concrete_fields)
@@ -190,12 +203,12 @@ def _mentioned(records: Records, name: str) -> set[str]:
 
 def _card(
     key: str, row: Row, of: dict[str, dict[str, list[Row]]], has: dict[str, set[str]],
-    nodes: dict[str, UnitNode], former: Iterable[str],
+    nodes: dict[str, UnitNode], former: Iterable[str], day: date,
 ) -> tuple[Card, list[tuple[UnitNode, str]]]:  # fmt: skip
     codes = load_vocabulary().codes
     name = str(row.get("name") or key)
     syllables = spelt(name)
-    posts = [post for post in of["appointment"].get(key, ()) if _holds(post)]
+    posts = [post for post in of["appointment"].get(key, ()) if _holds(post, day)]
     posts.sort(key=lambda post: (post.get("main") is not True, str(post.get("start_date") or "")))
     unit = str((posts[0].get("unit") if posts else None) or row.get("statistics_unit") or "")
     node = nodes.get(unit)
@@ -205,7 +218,7 @@ def _card(
     )
     studies = codes["education_level"].order
     education = max((str(e["level"]) for e in of["education"].get(key, ()) if e.get("level")), key=lambda w: _rank(studies, w), default="")  # fmt: skip
-    ranks = [r for r in of["rank"].get(key, ()) if _holds(r)]
+    ranks = [r for r in of["rank"].get(key, ()) if _holds(r, day)]
     number = str(row.get("id_number") or "").upper()
     filled = sum(row.get(field) not in (None, "") for field in WANTED) + sum(
         key in has[n] for n in WANTED_ROWS
@@ -271,11 +284,45 @@ def _rank(order: tuple[str, ...], word: str) -> int:
     return order.index(word) if word in order else -1
 
 
-def _holds(row: Row) -> bool:
-    """Whether a post is held today: begun, and not ended."""
-    today = date.today()
+def _holds(row: Row, day: date) -> bool:
+    """Whether a post is held on a day: begun, and not ended."""
     begun, ended = row.get("start_date"), row.get("end_date")
-    return not (begun and _partial(begun).first() > today) and not (ended and _partial(ended).last() <= today)
+    return not (begun and _partial(begun).first() > day) and not (ended and _partial(ended).last() <= day)
 
 
-__all__ = ["WANTED", "WANTED_ROWS", "count_people", "rebuild_tree", "refresh", "turning"]
+def cards_on(people: Iterable[str], day: date, moment: datetime | None = None) -> dict[str, Card]:
+    """What lists would have shown of some people on a day, by what was known at a moment (当日卡片); none is stored."""
+    chosen = sorted(set(people))
+    if not chosen:
+        return {}
+    found = snapshot(_NEEDED, chosen, history=True)
+    rows = {
+        name: [row for row in found.rows(name) if _known(row, moment) and _begun(row, day)] for name in found.tables
+    }  # fmt: skip
+    of: dict[str, dict[str, list[Row]]] = {}
+    for name in _NEEDED[1:]:
+        of[name] = defaultdict(list)
+        for row in rows.get(name, ()):
+            of[name][str(row.get("person"))].append(row)
+    nodes = {node.unit: node for node in UnitNode.objects.all()}
+    has: dict[str, set[str]] = {name: set() for name in WANTED_ROWS}
+    return {
+        str(row["person_id"]): _card(str(row["person_id"]), row, of, has, nodes, (), day)[0]
+        for row in rows.get("person", ())
+    }
+
+
+def _known(row: Row, moment: datetime | None) -> bool:
+    ended = row.get("superseded_at")
+    if moment is None:
+        return ended is None
+    return bool(row["recorded_at"] <= moment) and (ended is None or ended > moment)
+
+
+def _begun(row: Row, day: date) -> bool:
+    """Whether a study had been finished by a day; other rows are asked by their own dates."""
+    ended = row.get("end_date") if "school" in row else None
+    return not ended or _partial(ended).first() <= day
+
+
+__all__ = ["WANTED", "WANTED_ROWS", "cards_on", "count_people", "rebuild_tree", "refresh", "turning"]

@@ -3,52 +3,110 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-from ganbu.engine.policy import Pack
-from ganbu.engine.run import Run, Store, evaluate
-from ganbu.engine.select import NAME, select
-from ganbu.engine.source import Mapping, Text
-from ganbu.errors import Place
+from ganbu.engine.records import Records
+from ganbu.engine.run import Store
+from ganbu.engine.select import select
+from ganbu.errors import RecordsError
 from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change
-from ganbu.records.snapshot import snapshot
+from ganbu.records.snapshot import opened, snapshot
+from ganbu.vocabulary import Vocabulary
 
-_lock = threading.Lock()
-_held: dict[str, Any] = {}
+_lock = threading.RLock()
+_WINDOW = 200  # changes looked at again: one with a lower number may be committed later
 
 
-def store() -> Store:
-    """The record as it is now, prepared; made anew when something was recorded since."""
-    last = Change.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    key = (last, adopted())
-    with _lock:
-        if _held.get("key") != key:
-            _held["store"] = Store(snapshot(vocabulary=vocabulary()))
-            _held["key"] = key
-        found: Store = _held["store"]
+class Tables(dict[str, Any]):
+    """The tables of the record, each read when first asked for, and again only when a change has touched it."""
+
+    def __init__(self, words: Vocabulary) -> None:
+        super().__init__()
+        self.words = words
+        self.none: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The table of a register, or the default when it has no row."""
+        if name not in self.none and name in self.words.registers and not super().__contains__(name):
+            found = snapshot((name,), vocabulary=self.words, sealed=False).tables.get(name)
+            if found is None:
+                self.none.add(name)
+            else:
+                self[name] = found
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.get(name)
+        if found is None:
+            raise KeyError(name)
         return found
+
+    def __contains__(self, name: object) -> bool:
+        return self.get(str(name)) is not None
+
+    def opened(self, register: str, field: str) -> Any:
+        """A sealed column of a table, opened. Raises RecordsError when the record has changed since it was read."""
+        ids, column = opened(self.words.registers[register], field)
+        if not ids.equals(self[register][self.words.registers[register].id_field].combine_chunks()):
+            raise RecordsError("档案刚有变更，请重试")
+        return column
+
+
+@dataclass
+class _Held:
+    """What this process holds of the record: which changes it has seen, and the tables and columns made so far."""
+
+    adopted: tuple[str, ...]
+    seen: dict[int, str]  # the last changes, by number, with their digests
+    store: Store
+
+
+_held: list[_Held] = []
+
+
+@contextmanager
+def reading() -> Iterator[Store]:
+    """The record as it is now, read and prepared as far as it is asked for; kept where no change has touched it.
+
+    One thread at a time: what a run prepares is kept for the next.
+    """
+    with _lock:
+        yield _store()
+
+
+def _store() -> Store:
+    names = tuple(adopted())
+    held = _held[0] if _held and _held[0].adopted == names else None
+    recent = Change.objects.order_by("-pk").values_list("pk", "digest", "rows")[:_WINDOW]
+    told = {pk: (digest, rows) for pk, digest, rows in recent}
+    fresh = [pk for pk, (digest, _rows) in told.items() if held is None or held.seen.get(pk) != digest]
+    gone = [pk for pk in held.seen if pk not in told and pk > min(told, default=0)] if held else []
+    if held is not None and not fresh and not gone:
+        return held.store
+    if len(fresh) == len(told) or gone:
+        held = None  # nothing to go on with
+    touched = {name.rstrip("-") for pk in fresh for name in told[pk][1]}
+    words = vocabulary()
+    tables = Tables(words)
+    made = Store(Records(tables, words, later=tables.opened))
+    if held is not None:
+        before = held.store.records.tables
+        assert isinstance(before, Tables)
+        for name in before:
+            if name not in touched:
+                dict.__setitem__(tables, name, dict.__getitem__(before, name))
+        tables.none = {name for name in before.none if name not in touched}
+        made.prepared.keep(held.store.prepared, touched)
+    _held[:] = [_Held(names, {pk: digest for pk, (digest, _rows) in told.items()}, made)]
+    return made
 
 
 def people_where(condition: str, day: date) -> list[str]:
     """The people for whom a condition of the rule language is true on a day. Raises PackError."""
-    return select(store(), condition, day)
-
-
-def facts_of(expressions: Sequence[str], condition: str, day: date) -> list[dict[str, Any]]:
-    """Values of expressions for everybody for whom a condition is true (取值): rows with 对象, 名称 and `#0`, `#1`…"""
-    place = Place("<条件>", 1, 1)
-    body = Mapping(place)
-    body.update({"policy": NAME, "kind": "eligibility", "require": Mapping(place), "facts": Mapping(place)})
-    body["require"]["条件"] = Text(condition or "人员编号 is not missing", place)
-    names = []
-    for at, text in enumerate(expressions):
-        body["facts"][f"栏{at}"] = Text(text, place)
-        names.append(f"栏{at}")
-    body["show"] = names
-    pack = Pack(NAME, NAME, Path(NAME), Mapping(place), own={NAME: body})
-    run: Run = evaluate(pack, store(), day, [NAME])
-    return [row for row in run.rows(NAME) if row["结果"] == "符合"]
+    with reading() as store:
+        return select(store, condition, day, vocabulary())

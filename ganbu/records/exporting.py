@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ganbu.formats.form import AppointmentForm
 from ganbu.formats.interchange import rows_to_form
 from ganbu.formats.lrmx import write_lrmx
 from ganbu.formats.paper import form_docx, form_pdf
+from ganbu.records.generic import Photos, write_package
 
 DETAILS = ("appointment", "education", "assessment", "award", "family")
 
@@ -52,6 +54,18 @@ def export_forms(
         (out / f"{safe}.{kind}").write_bytes(writers[kind](form))
         count += 1
     return count
+
+
+def export_generic(
+    records: Records, people: Iterable[str] | None, out: Path, made: date, photos: Photos | None = None
+) -> int:
+    """Write one package of the generic form (导出通用格式): people, their units and portraits. Returns how many people."""
+    known = [str(row["person_id"]) for row in records.rows("person") if row.get("superseded_at") is None]
+    wanted = set(people) if people is not None else None
+    chosen = known if wanted is None else [key for key in known if key in wanted]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as stream:
+        return write_package([(records, chosen)], records.rows("unit"), stream, made, photos)
 
 
 def export_workbook(records: Records, people: Iterable[str] | None, out: Path) -> int:

@@ -9,7 +9,7 @@ from ganbu.formats.form import AppointmentForm
 from ganbu.formats.interchange import rows_to_form
 from ganbu.records.exporting import DETAILS
 from ganbu.records.models import UnitNode
-from ganbu.records.queries import portraits
+from ganbu.records.queries import images_of
 from ganbu.records.snapshot import snapshot
 
 
@@ -22,7 +22,7 @@ def forms_of(people: list[str]) -> dict[str, AppointmentForm]:
             grouped[str(row["person"])][name].append(row)
     wanted = {str(row["unit"]) for of in grouped.values() for row in of["appointment"] if row.get("unit")}
     units = dict(UnitNode.objects.filter(unit__in=sorted(wanted)).values_list("unit", "name"))
-    photos = {p.person: bytes(p.image) for p in portraits(people)}
+    photos = images_of(people)
     found = {}
     for row in records.rows("person"):
         key = str(row["person_id"])

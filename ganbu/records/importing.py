@@ -20,8 +20,9 @@ from ganbu.formats.form import AppointmentForm
 from ganbu.formats.interchange import form_to_rows
 from ganbu.formats.issues import Issue
 from ganbu.formats.tables import SUFFIXES, inert
-from ganbu.records.books import lay_units, merge_ready, read_books
+from ganbu.records.books import merge_ready
 from ganbu.records.folder import batches, new_batch, open_records, replace_tables, undo, writing
+from ganbu.records.generic import lay_all_units, read_filings
 from ganbu.records.matching import People, valid_id_number
 from ganbu.records.merging import Merge, fresh_id, merge_details, meta_of, same
 
@@ -72,7 +73,7 @@ def import_paths(
     people: Mapping[str, str] | None = None,
     prefer_new: bool = False,
 ) -> ImportReport:
-    """Import lrmx, lrm, zips and folders of them, or records folders, into the records folder `into`.
+    """Import lrmx, lrm, workbooks, packages, zips and folders of them, or records folders, into the records folder `into`.
 
     Nothing is written when `dry_run` or when anything fails; else all tables change together, and `undo_import` takes
     the batch back. Where file and record differ the record stays, unless `prefer_new`; either way it is reported, and
@@ -108,8 +109,7 @@ def _import(
     merge = Merge(existing, datetime.now().replace(microsecond=0), prefer_new)
     report = ImportReport(batch=batch or "")
     known = People(dict(merge.table("person")))
-    units = Units(merge)
-    folders = 0
+    folders, laid = 0, False
     for path in paths:
         if (
             path.is_dir()
@@ -120,9 +120,9 @@ def _import(
             merge_folder(open_records(path), merge, report, str(path))
             known = People(dict(merge.table("person")))
             continue
-        filings, told_units = read_books(path)
-        lay_units(merge, told_units)
-        units = Units(merge)
+        filings, told_units = read_filings(path)
+        units = Units(merge, lay_all_units(merge, told_units))
+        laid |= bool(told_units)
         for name, filing, issues in filings:
             report.issues += issues
             if filing is None:
@@ -147,8 +147,8 @@ def _import(
     report.rows, report.issues = merge.rows, report.issues + merge.issues
     if report.files and report.files == report.unreadable and not folders:
         raise FormatError("；".join(issue.message for issue in report.issues[:5]))
-    if not report.files and not folders:
-        raise FormatError("没有可以导入的文件（lrmx、lrm、xlsx、zip，或档案文件夹）")
+    if not report.files and not folders and not laid:
+        raise FormatError("没有可以导入的文件（lrmx、lrm、xlsx、zip、通用格式，或档案文件夹）")
     tables = merge.tables()
     if batch is not None and merge.touched:
         old = {name: Path(place).name for name, place in existing.places.items() if place}
@@ -166,9 +166,10 @@ def has_records(folder: Path) -> bool:
 
 
 class Units:
-    """The units on record by name, longest first."""
+    """The units on record by name, longest first; `told` says which one a key of a package is."""
 
-    def __init__(self, merge: Merge) -> None:
+    def __init__(self, merge: Merge, told: Mapping[str, str] | None = None) -> None:
+        self.told = told or {}
         self.keys = {str(row["name"]): key for key, row in merge.table("unit").items() if row.get("name")}
         self.lengths = sorted({len(name) for name in self.keys}, reverse=True)
 
@@ -254,7 +255,10 @@ def _check_number(person: dict[str, Any], file: str, issues: list[Issue]) -> Non
 def _place_posts(appointments: list[dict[str, Any]], units: Units, file: str, issues: list[Issue]) -> None:
     """The unit a post text begins with; the longest known name wins, and an unknown one is reported, not invented."""
     for row in appointments:
-        text = str(row.pop("unit", ""))
+        text, told = str(row.pop("unit", "")), units.told.get(row.pop("_unit", ""))
+        if told:
+            row["unit"] = told
+            continue
         found = units.find(text)
         if found is None:
             issues.append(Issue(file, "简历", "unit.unknown", "职务中的单位不在机构表中，机构留空", text))
@@ -264,9 +268,11 @@ def _place_posts(appointments: list[dict[str, Any]], units: Units, file: str, is
 
 
 def _place_person(person: dict[str, Any], units: Units, file: str, issues: list[Issue]) -> None:
-    """The unit a book counts a person in, by its name."""
-    text = str(person.pop("statistics_unit", "") or "")
-    if text in units.keys:
+    """The unit a book counts a person in, by its name, or by its key in a package."""
+    text, told = str(person.pop("statistics_unit", "") or ""), units.told.get(person.pop("_unit", ""))
+    if told:
+        person["statistics_unit"] = told
+    elif text in units.keys:
         person["statistics_unit"] = units.keys[text]
     elif text:
         issues.append(Issue(file, "统计关系所在单位", "unit.unknown", "单位不在机构表中，留空", text))

@@ -200,6 +200,21 @@ def _letters(value: Any) -> str:
     return "".join(str(value or "").split()).removeprefix("记")
 
 
+# What tells two rows of one key apart that a file has both of.
+ALIKE = {"appointment": ("unit", "title"), "education": ("school", "degree")}
+
+
+def _agree(held: Row, item: Row, fields: Iterable[str]) -> bool:
+    return all(held.get(name) == item.get(name) for name in fields)
+
+
+def _closest_first(
+    table: dict[str, Row], items: Iterable[Row], known: dict[str, list[str]], told: Callable[[Row], str], alike: Iterable[str]
+) -> list[Row]:  # fmt: skip
+    """The rows of a file, those that the record has as they stand before the others."""
+    return sorted(items, key=lambda item: not any(_agree(table[key], item, alike) for key in known.get(told(item), ()))) if alike else list(items)  # fmt: skip
+
+
 def merge_details(merge: Merge, key: str, rows: dict[str, list[Row]], file: str) -> bool:
     """The posts, studies, grades, awards and family of a form, laid over those on record; whether anything changed.
 
@@ -215,9 +230,16 @@ def merge_details(merge: Merge, key: str, rows: dict[str, list[Row]], file: str)
         for row in held:
             known[told(row)].append(str(row[register.id_field]))
         had = bool(held)
-        for item in rows.get(name, ()):
+        alike = ALIKE.get(name, ())
+        taken: set[str] = set()
+        for item in _closest_first(merge.table(name), rows.get(name, ()), known, told, alike):
             fits = known.get(told(item), [])
+            if alike:
+                # Two posts of one month, two degrees of one level: no row of a file is laid over another of it.
+                same_one = [one for one in fits if _agree(merge.table(name)[one], item, alike)]
+                fits = same_one[:1] or [one for one in fits if one not in taken]
             if len(fits) == 1:
+                taken.add(fits[0])
                 only = {k: v for k, v in item.items() if k not in ("unit", "title", "main", "nature")}
                 changed |= merge.lay(register, fits[0], only if name == "appointment" else item, file, file)
             elif not fits:
@@ -226,6 +248,7 @@ def merge_details(merge: Merge, key: str, rows: dict[str, list[Row]], file: str)
                 item[register.id_field] = fresh_id(stem, merge.table(name))
                 merge.add(register, item, file)
                 known[told(item)].append(item[register.id_field])
+                taken.add(item[register.id_field])
                 changed = True
                 if had and name in ("appointment", "education", "family"):
                     what = "，".join(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, QuerySet
+from django.db.models.functions import Substr
 
 from ganbu.errors import RecordsError
 from ganbu.records.models import MODELS, Card, Change, LocalRow, field_name
@@ -24,26 +25,29 @@ class Alike:
 
 
 def alike(cards: QuerySet[Card], most: int = 100) -> list[Alike]:
-    """Those of the same number, then those of the same name, sex and month of birth."""
+    """Those of the same number, then those of the same name, sex and month of birth; four statements in all."""
     found: list[Alike] = []
     seen: set[frozenset[str]] = set()
     plain = cards.order_by().select_related(None)
-    numbers = (
-        plain.exclude(number_mark="").values("number_mark").annotate(n=Count("pk")).filter(n__gt=1)[:most]
-    )
-    for row in numbers:
-        _note(found, seen, "身份证号相同", cards.filter(number_mark=row["number_mark"]))
-    names = plain.exclude(birth="").values("name", "sex").annotate(n=Count("pk")).filter(n__gt=1).order_by("name")[:2000]  # fmt: skip
-    for named in names:
-        same: dict[str, list[Card]] = {}
-        for card in cards.filter(name=named["name"], sex=named["sex"]).exclude(birth=""):
-            same.setdefault(card.birth[:7], []).append(card)
-        for month in same.values():
-            if len(month) > 1 and len({c.number_mark for c in month if c.number_mark}) < 2:
-                _note(found, seen, "姓名、性别、出生年月相同", month)
-        if len(found) >= most:
-            break
-    return found
+    marks = plain.exclude(number_mark="").values("number_mark").annotate(n=Count("pk")).filter(n__gt=1)
+    for of in _grouped(cards.filter(number_mark__in=[row["number_mark"] for row in marks[:most]]), lambda c: c.number_mark):  # fmt: skip
+        _note(found, seen, "身份证号相同", of)
+    dated = plain.exclude(birth="").annotate(month=Substr("birth", 1, 7))
+    pairs = dated.values("name", "sex", "month").annotate(n=Count("pk")).filter(n__gt=1).order_by("name")
+    alike_pairs = {(row["name"], row["sex"], row["month"]) for row in pairs[:most]}
+    named = cards.exclude(birth="").filter(name__in={name for name, _sex, _month in alike_pairs})
+    for of in _grouped(named, lambda c: (c.name, c.sex, c.birth[:7])):
+        first = of[0]
+        if (first.name, first.sex, first.birth[:7]) in alike_pairs and len({c.number_mark for c in of if c.number_mark}) < 2:  # fmt: skip
+            _note(found, seen, "姓名、性别、出生年月相同", of)
+    return found[:most]
+
+
+def _grouped(cards: Iterable[Card], key: Callable[[Card], Any]) -> list[list[Card]]:
+    groups: dict[Any, list[Card]] = {}
+    for card in cards:
+        groups.setdefault(key(card), []).append(card)
+    return [of for of in groups.values() if len(of) > 1]
 
 
 def _note(found: list[Alike], seen: set[frozenset[str]], why: str, cards: Iterable[Card]) -> None:

@@ -282,6 +282,11 @@ def portraits(people: Iterable[str]) -> QuerySet[Photo]:
     return Photo.objects.filter(person__in=people, change__undone_by__isnull=True).order_by("id")
 
 
+def images_of(people: Iterable[str]) -> dict[str, bytes]:
+    """The images of portraits by person."""
+    return {one.person: bytes(one.image) for one in portraits(people)}
+
+
 def portrait(person: str) -> Photo | None:
     """The portrait of a person (照片)."""
     return portraits([person]).last()

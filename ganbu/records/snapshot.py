@@ -72,11 +72,13 @@ def snapshot(
     people: Iterable[str] | None = None,
     history: bool = False,
     vocabulary: Vocabulary | None = None,
+    sealed: bool = True,
 ) -> Records:
     """The record as Arrow tables (档案快照): all registers or some, all people or some.
 
     Without `history` only the rows that hold now; with it every row ever recorded, with `recorded_at` and
-    `superseded_at`, so that the engine can look at it as known at a moment. Registers with no row have no table.
+    `superseded_at`, so that the engine can look at it as known at a moment. Registers with no row have no table. Without `sealed` the
+    encrypted columns are left out: opening them costs more than all the rest.
     """
     vocabulary = vocabulary or load_vocabulary()
     wanted = list(registers) if registers is not None else list(vocabulary.registers)
@@ -84,16 +86,27 @@ def snapshot(
     records = Records({}, vocabulary)
     for name in wanted:
         register = vocabulary.registers[name]
-        table = _local(register, some, history) if register.local else _core(register, some, history)
+        table = _local(register, some, history) if register.local else _core(register, some, history, sealed)
         if table.num_rows:
             records.tables[name] = table
             records.places[name] = ""
     return records
 
 
-def _core(register: Register, people: list[str] | None, history: bool) -> pa.Table:
+def opened(register: Register, field: str) -> tuple[Any, Any]:
+    """The identities of the rows that hold now and an encrypted column of theirs, opened (密文字段取原值)."""
+    names = (register.id_field, field)
+    columns = ", ".join(f'COALESCE(CAST("{name}" AS TEXT), \'\') AS "{name}"' for name in names)
+    raw = _fetch(f'SELECT {columns} FROM "{MODELS[register.name]._meta.db_table}" WHERE meta_superseded_at IS NULL ORDER BY "row"')  # fmt: skip
+    ids = raw[register.id_field].cast(pa.string())
+    found = _column(register, register.fields[field], raw[field], raw[register.id_field])
+    return ids.combine_chunks(), found[field]
+
+
+def _core(register: Register, people: list[str] | None, history: bool, sealed: bool = True) -> pa.Table:
     table = MODELS[register.name]._meta.db_table
-    columns = [f'COALESCE(CAST("{name}" AS TEXT), \'\') AS "{name}"' for name in register.fields]
+    fields = [item for item in register.fields.values() if sealed or not item.sealed]
+    columns = [f'COALESCE(CAST("{item.name}" AS TEXT), \'\') AS "{item.name}"' for item in fields]
     if history:
         columns += [f"COALESCE(CAST({_local_time(column)} AS TEXT), '') AS {name}" for name, column in _KNOWN.items()]  # fmt: skip
     where = [] if history else ["meta_superseded_at IS NULL"]
@@ -103,7 +116,7 @@ def _core(register: Register, people: list[str] | None, history: bool) -> pa.Tab
     clause = f" WHERE {' AND '.join(where)}" if where else ""
     raw = _fetch(f'SELECT {", ".join(columns)} FROM "{table}"{clause} ORDER BY "row"')
     found: dict[str, Any] = {}
-    for item in register.fields.values():
+    for item in fields:
         found.update(_column(register, item, raw[item.name], raw[register.id_field]))
     if history:
         for name in _KNOWN:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import connections, models
 
 from ganbu.access.models import AuditEntry
-from ganbu.records.models import MODELS, Change, LocalRow, Photo, field_name
+from ganbu.records.models import MODELS, Change, LocalRow, Photo
 from ganbu.vocabulary import load_vocabulary
 
 _MESSAGE = "ganbu: the record is append-only"
@@ -27,18 +27,12 @@ class Guarded:
     change: str = ""  # the column that names the change that adds a row
     ends: bool = False  # whether a row may be superseded
     sealed: tuple[str, ...] = ()  # columns that may be re-written, never emptied
-    unique: tuple[str, ...] = ()  # columns of which one row may hold
     until: str = ""  # a condition on the old row while which everything may change
 
     @property
     def table(self) -> str:
         """Its name."""
         return self.model._meta.db_table
-
-    @property
-    def key(self) -> str:
-        """The column of its primary key."""
-        return str(self.model._meta.pk.column)
 
     @property
     def kept(self) -> list[str]:
@@ -50,12 +44,11 @@ class Guarded:
 def guarded() -> list[Guarded]:
     """Every table that only grows."""
     found = [Guarded(AuditEntry), Guarded(Change, until="OLD.digest = ''"), Guarded(Photo, "change_id")]
-    found.append(Guarded(LocalRow, "meta_change", True, unique=("register", "identity")))
+    found.append(Guarded(LocalRow, "meta_change", True))
     for name, model in MODELS.items():
         register = load_vocabulary().registers[name]
         sealed = tuple(f.name for f in register.fields.values() if f.sealed)
-        identity = str(model._meta.get_field(field_name(register.id_field)).column)  # type: ignore[union-attr]
-        found.append(Guarded(model, "meta_change", True, sealed, (identity,)))
+        found.append(Guarded(model, "meta_change", True, sealed))
     return found
 
 
@@ -91,20 +84,14 @@ def _rules(one: Guarded, same: str) -> tuple[str, str]:
 
 def _sqlite(one: Guarded) -> list[str]:
     may_add, may_change = _rules(one, "IS")
-    # REPLACE would take a row out without asking the trigger on deletion: a row in its way is never replaced.
-    there = [f'EXISTS (SELECT 1 FROM "{one.table}" o WHERE o."{one.key}" = NEW."{one.key}")']
-    if one.unique:
-        alike = " AND ".join(f'o."{c}" = NEW."{c}"' for c in one.unique)
-        there.append(
-            f'(NEW.meta_superseded_at IS NULL AND EXISTS (SELECT 1 FROM "{one.table}" o WHERE {alike} AND o.meta_superseded_at IS NULL))'
-        )
-    refuse = f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
+    # FAIL needs no journal per row, as ABORT does; the transaction around is rolled back anyway.
+    refuse = f"BEGIN SELECT RAISE(FAIL, '{_MESSAGE}'); END"
     names = [f'"{one.table}_{what}"' for what in ("keep", "stay", "come")]
     return [
         *(f"DROP TRIGGER IF EXISTS {name}" for name in names),
         f'CREATE TRIGGER {names[0]} BEFORE UPDATE ON "{one.table}" WHEN NOT ({may_change}) {refuse}',
         f'CREATE TRIGGER {names[1]} BEFORE DELETE ON "{one.table}" {refuse}',
-        f'CREATE TRIGGER {names[2]} BEFORE INSERT ON "{one.table}" WHEN NOT ({may_add}) OR {" OR ".join(there)} {refuse}',
+        f'CREATE TRIGGER {names[2]} BEFORE INSERT ON "{one.table}" WHEN NOT ({may_add}) {refuse}',
     ]
 
 

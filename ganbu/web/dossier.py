@@ -86,7 +86,7 @@ def file(request: HttpRequest, person: str) -> HttpResponse:
     found = materials.dossier(card.pk)
     context: Row = {
         "rights": may,
-        "card": card, "file": found, "classes": codes("material_class"), "intake": rules().intake,
+        "card": card, "file": found, "has_materials": any(found.materials.values()), "classes": codes("material_class"), "intake": rules().intake,
         "stages": codes("file_stage"), "schemes": list(rules().schemes), "stated": _stated(),
     }  # fmt: skip
     if may.may("files.read"):

@@ -24,13 +24,16 @@ from xlsxwriter.image import Image
 from ganbu.access.models import Account
 from ganbu.access.perms import Rights
 from ganbu.dates import PartialDate
+from ganbu.engine.records import Records
 from ganbu.formats.form import AppointmentForm, photo_type
 from ganbu.formats.lrm import write_lrm
 from ganbu.formats.lrmx import write_lrmx
 from ganbu.formats.paper import form_docx, form_pdf
 from ganbu.records import queries
 from ganbu.records.forms import forms_of
+from ganbu.records.generic import TAKEN, write_package
 from ganbu.records.models import Card, Handout
+from ganbu.records.snapshot import snapshot
 from ganbu.vocabulary import load_vocabulary
 from ganbu.web.setup import form_layout
 
@@ -68,6 +71,7 @@ KINDS = {
     "xlsx": Kind(gettext_lazy("花名册"), "xlsx", XLSX),
     "album": Kind(gettext_lazy("带照片的名册"), "xlsx", XLSX),
     "overview": Kind(gettext_lazy("干部情况一览表"), "xlsx", XLSX),
+    "generic": Kind(gettext_lazy("通用格式 zip"), "zip", "application/zip"),
 }  # fmt: skip
 
 
@@ -112,6 +116,8 @@ def write(
     tick = tick or (lambda _done: None)
     if KINDS[kind].form is not None:
         _zip(kind, people, stream, seen, tick)
+    elif kind == "generic":
+        _generic(people, stream, seen, tick)
     else:
         {"xlsx": _roster, "album": _album, "overview": _overview}[kind](people, stream, mark, tick)
 
@@ -134,6 +140,22 @@ def _zip(
         for key, form in _forms(people, tick):
             for suffix, content in make(shown_to(form, *seen)):
                 archive.writestr(file_name(form, key, suffix), content)
+
+
+def _generic(
+    people: Sequence[str], stream: IO[bytes], seen: tuple[bool, bool], tick: Callable[[int], None]
+) -> None:
+    """All of them in one package of the generic form, with their units and portraits."""
+    registers = [name for name in TAKEN if seen[1] or name != "family"]
+
+    def parts() -> Iterator[tuple[Records, list[str]]]:
+        for at in range(0, len(people), CHUNK):
+            part = list(people[at : at + CHUNK])
+            yield snapshot(registers, part, sealed=any(seen)), part
+            tick(min(at + CHUNK, len(people)))
+
+    units = snapshot(("unit",)).rows("unit")
+    write_package(parts(), units, stream, date.today(), queries.images_of, seen)
 
 
 class _Sheet:
@@ -224,7 +246,7 @@ def _album(people: Sequence[str], stream: IO[bytes], mark: str, tick: Callable[[
     told = _Sheet(stream, gettext("带照片的名册"), head, mark, (14, 10, 6, 11, 40, 14, 12))
     for at in range(0, len(people), CHUNK):
         part = list(people[at : at + CHUNK])
-        photos = {p.person: bytes(p.image) for p in queries.portraits(part)}
+        photos = queries.images_of(part)
         for card in _cards(part):
             line = told.add(("", card.name, card.sex, card.birth, card.post, card.level, card.education))
             told.sheet.set_row(line, 96)

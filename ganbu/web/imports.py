@@ -41,6 +41,7 @@ def whole(view: View) -> View:
     return guarded
 
 
+GRAVEST = ("error", "warning", "note")
 SUFFIXES = (".lrmx", ".lrm", ".zip", ".pic", ".jpg", ".jpeg", ".xlsx", ".xls", ".xlsm")
 
 
@@ -120,6 +121,7 @@ def batch(request: HttpRequest, pk: int) -> HttpResponse:
         .annotate(n=Count("pk"), example=Min("message"))
         .order_by("severity", "-n")
     )
+    issues.sort(key=lambda one: GRAVEST.index(one["severity"]))
     return render(request, "web/import.html", {"batch": found, "page": page, "state": state, "issues": issues, "busy": found.state in ("waiting", "reading", "apply", "applying")})  # fmt: skip
 
 

@@ -386,6 +386,17 @@ def number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() else 0
 
 
+def told_text(text: str) -> str:
+    """A text as a form sends it back: without what is around it, and browsers end lines their own way."""
+    return text.replace("\r\n", "\n").strip()
+
+
+def changed(values: dict[str, Any], held: Held | None) -> dict[str, Any]:
+    """The values of a form without texts that nobody touched, so that these stay as they were to the last blank."""
+    old = held.values if held else {}
+    return {n: v for n, v in values.items() if not (isinstance(v, str) and isinstance(old.get(n), str) and told_text(old[n]) == v)}  # fmt: skip
+
+
 def read_form(register: Register, posted: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Plain values from a form, and what is wrong by field."""
     values: dict[str, Any] = {}
@@ -393,7 +404,7 @@ def read_form(register: Register, posted: Any) -> tuple[dict[str, Any], dict[str
     for name, item in register.fields.items():
         if name in (register.id_field, register.subject_field) or name not in posted:
             continue
-        text = posted.get(name, "").strip()
+        text = told_text(posted.get(name, ""))
         if not text:
             values[name] = None
             continue
@@ -456,7 +467,7 @@ def edit(request: HttpRequest, person: str, register: str, identity: str = "") -
             try:
                 with writing("edit" if row is not None else "add", reason) as act:
                     if row is not None:
-                        act.correct(known, identity, values, number(posted.get("row")))
+                        act.correct(known, identity, changed(values, held), number(posted.get("row")))
                     else:
                         fresh = {known.id_field: f"{register}-{uuid.uuid4().hex[:12]}", **values}
                         if known.subject_field:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 from django.contrib import messages
@@ -81,7 +82,7 @@ def roster(request: HttpRequest) -> HttpResponseBase:
         raise Http404
     may = rights(request)
     seen = reach(may, "people.export")
-    noted = {"kind": kind, "rows": len(people), "q": text, "unit": node.unit if node else "", "people": people[:MOST_NOTED], "number": seen[0], "family": seen[1]}  # fmt: skip
+    noted: dict[str, Any] = {"kind": kind, "rows": len(people), "q": text, "unit": node.unit if node else "", "people": people[:MOST_NOTED], "number": seen[0], "family": seen[1]}  # fmt: skip
     if len(people) > AT_ONCE and kind != "xlsx":
         ask(may.account, kind, people, seen)
         audit.append("export", "", **noted)

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from ganbu.dates import PartialDate
 from ganbu.records.queries import Held
 
-WIDTH, LEFT, LINE = 960, 8, 26
+WIDTH, LEFT, LINE = 720, 8, 34
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: from `x`, `width` wide, with its text beside it."""
+    """A bar: from `x`, `width` wide, with its text above it."""
 
     x: float
     y: float
@@ -31,8 +31,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All of it: years with their place, bars, points."""
+    """All of it: its size, years with their place, bars, points."""
 
+    width: int
     height: int
     years: list[tuple[float, int]]
     bars: list[Bar]
@@ -46,7 +47,7 @@ def timeline(rows: Mapping[str, list[Held]], day: date, units: Mapping[str, str]
         start, end = row.day("start_date"), row.day("end_date")
         if start or end:
             text = f"{row.values.get('school') or ''}{row.values.get('level') or ''}"
-            spans.append((start or end, end, "k3", text))  # type: ignore[arg-type]
+            spans.append((start or end, end, "k5", text))  # type: ignore[arg-type]
     for row in rows.get("appointment", ()):
         start = row.day("start_date")
         if start:
@@ -71,10 +72,9 @@ def timeline(rows: Mapping[str, list[Held]], day: date, units: Mapping[str, str]
         x = at(start)
         stop = at(end) if end else at(day)
         y = 24 + number * LINE
-        late = x > WIDTH * 0.6
         title = f"{start.iso()}—{end.iso() if end else ''} {text}"
         bars.append(Bar(x, y, max(stop - x, 4), kind + ("" if end else " open"), f"{start.iso()[:7]} {text}", title,
-                        (x - 6) if late else (stop + 6 if stop < WIDTH * 0.62 else x - 6), "end" if late or stop >= WIDTH * 0.62 else "start"))  # fmt: skip
+                        max(stop, x + 4) if x > WIDTH / 2 else x, "end" if x > WIDTH / 2 else "start"))  # fmt: skip
     bottom = 24 + len(spans) * LINE + 10
     points: list[tuple[float, float, str, str]] = []
     for name, field, kind in (
@@ -100,4 +100,4 @@ def timeline(rows: Mapping[str, list[Held]], day: date, units: Mapping[str, str]
         (at(date(year, 1, 1)), year)
         for year in range(first - first % step + (step if first % step else 0), last + 1, step)
     ]
-    return Drawing(bottom + 56, years, bars, points)
+    return Drawing(WIDTH, bottom + 56, years, bars, points)

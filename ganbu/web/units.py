@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from datetime import date
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -21,16 +22,20 @@ from ganbu.dates import PartialDate, full_years
 from ganbu.errors import GanbuError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
+from ganbu.records.cards import cards_on
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.writing import current_row, writing
 from ganbu.web.findings import visible_findings
-from ganbu.web.people import form_fields, number, read_form
+from ganbu.web.people import as_of, form_fields, number, read_form
 
 AGE_BANDS = (
     (0, 35, gettext_lazy("35 岁及以下")), (36, 40, "36–40"), (41, 45, "41–45"), (46, 50, "46–50"), (51, 55, "51–55"),
     (56, 200, gettext_lazy("56 岁及以上")),
 )  # fmt: skip
+
+
+MOST_BELOW = 200  # units shown at once on one level; the rest are found by name
 
 
 @door("units.read")
@@ -44,9 +49,9 @@ def units(request: HttpRequest) -> HttpResponse:
         )
         return render(request, "web/units.html", {"page": page, "q": text})
     top = nodes.order_by("depth").values_list("depth", flat=True).first() or 0
-    first = list(nodes.filter(depth=top).order_by("place")[:500])
+    first = list(nodes.filter(depth=top).order_by("place")[:MOST_BELOW])
     opened = first[0] if len(first) == 1 else None
-    below = branch(opened.children.order_by("place")) if opened else []
+    below = branch(opened.children.order_by("place")[:MOST_BELOW]) if opened else []
     return render(request, "web/units.html", {"nodes": branch(first), "opened": opened, "below": below})
 
 
@@ -54,7 +59,7 @@ def units(request: HttpRequest) -> HttpResponse:
 def children(request: HttpRequest, pk: int) -> HttpResponse:
     """One level further down."""
     node = get_object_or_404(queries.visible_units(rights(request).scope("units.read")), pk=pk)
-    return render(request, "web/branch.html", {"nodes": branch(node.children.order_by("place")[:500])})
+    return render(request, "web/branch.html", {"nodes": branch(node.children.order_by("place")[:MOST_BELOW])})
 
 
 def branch(nodes: Any) -> list[dict[str, Any]]:
@@ -78,12 +83,7 @@ def branch(nodes: Any) -> list[dict[str, Any]]:
 
 def leaders_of(units: list[str]) -> Counter[str]:
     """How many leaders each unit has today."""
-    appointment: Any = MODELS["appointment"]
-    today = date.today().isoformat()
-    held = appointment.objects.filter(
-        Q(f_end_date__isnull=True) | Q(f_end_date__gt=today), superseded_at__isnull=True, f_unit__in=units,
-        f_team_member=True, f_start_date__lte=today,
-    )  # fmt: skip
+    held = sitting(date.today()).filter(f_unit__in=units, f_team_member=True)
     return Counter(unit for unit, _person in set(held.values_list("f_unit", "f_person")))
 
 
@@ -103,12 +103,20 @@ def unit(request: HttpRequest, pk: int) -> HttpResponse:
     node = get_object_or_404(queries.visible_units(rights(request).scope("units.read")), pk=pk)
     rows = queries.known(queries.held(node.unit, "unit", ["unit", "team", "post", "unit_assessment"]))
     about = next(iter(rows.get("unit", ())), None)
-    people = queries.visible(rights(request).scope("people.find")).filter(seats__node=node).distinct()
-    page = Paginator(people.order_by("place"), 50).get_page(request.GET.get("page"))
+    cards = queries.visible(rights(request).scope("people.find"))
+    day, moment, dated = _dated(request)
+    if dated:
+        held = sitting(day, moment).filter(f_unit=node.unit).values_list("f_person", flat=True)
+        inside = set(cards.filter(pk__in=list(dict.fromkeys(held))[:MOST_BELOW]).order_by().values_list("pk", flat=True))  # fmt: skip
+        then = cards_on(inside, day, moment).values()
+        page = Paginator(sorted(then, key=lambda card: card.place), MOST_BELOW).get_page(1)
+    else:
+        here = cards.filter(seats__node=node).distinct().order_by("place")
+        page = Paginator(here, 50).get_page(request.GET.get("page"))
     above = list(UnitNode.objects.filter(pk__in=node.path.strip("/").split("/")[:-1]).order_by("depth"))
     return render(request, "web/unit.html", {
-        "node": node, "about": about, "teams": rows.get("team", ()), "page": page, "above": above, "rights": rights(request),
-        "assessments": rows.get("unit_assessment", ())[-5:], "line": branch([node])[0], "below": branch(node.children.order_by("place")[:200]),
+        "day": day, "moment": moment, "dated": dated, "node": node, "about": about, "teams": rows.get("team", ()), "page": page, "above": above, "rights": rights(request),
+        "assessments": rows.get("unit_assessment", ())[-5:], "line": branch([node])[0], "below": branch(node.children.order_by("place")[:MOST_BELOW]),
         "facts": [(item, about.values.get(item.name)) for item in about.register.fields.values() if item.name in about.values and item.kind != "ref" and item.name not in ("unit_id", "name")] if about else (),
     })  # fmt: skip
 
@@ -135,18 +143,39 @@ def teams(request: HttpRequest) -> HttpResponse:
     return render(request, "web/teams.html", {"page": page, "lines": lines, "q": text})
 
 
-def _members(keys: list[str]) -> dict[str, dict[str, list[Any]]]:
-    """Who sits in each team today: person to posts."""
+def sitting(day: date, moment: datetime | None = None) -> QuerySet[Any]:
+    """The posts held on a day, by what is known now or was known at a moment (当日在任)."""
     appointment: Any = MODELS["appointment"]
-    today = date.today().isoformat()
+    told = day.isoformat()
+    # An end of which only the year or month is known is the last day of it.
+    vague = {told[:4]} if told[5:] != "12-31" else set()
+    vague |= {told[:7]} if (day + timedelta(days=1)).month == day.month else set()
+    known = Q(superseded_at__isnull=True)
+    if moment is not None:
+        known = Q(recorded_at__lte=moment) & (known | Q(superseded_at__gt=moment))
+    begun = Q(f_start_date__isnull=True) | Q(f_start_date__lte=told)
+    lasting = Q(f_end_date__isnull=True) | Q(f_end_date__gt=told) | Q(f_end_date__in=vague)
+    found: QuerySet[Any] = appointment.objects.filter(known, begun, lasting)
+    return found
+
+
+def _members(
+    keys: list[str], day: date | None = None, moment: datetime | None = None
+) -> dict[str, dict[str, list[Any]]]:
+    """Who sits in each team on a day: person to posts."""
     found: dict[str, dict[str, list[Any]]] = {}
-    rows = appointment.objects.filter(
-        Q(f_end_date__isnull=True) | Q(f_end_date__gt=today), superseded_at__isnull=True, f_team__in=keys, f_start_date__lte=today
-    )  # fmt: skip
-    for row in rows.order_by("row"):
+    for row in sitting(day or date.today(), moment).filter(f_team__in=keys).order_by("row"):
         if row.f_team_member is not False:
             found.setdefault(row.f_team, {}).setdefault(row.f_person, []).append(row)
     return found
+
+
+def _dated(request: HttpRequest) -> tuple[date, datetime | None, bool]:
+    """The day and moment a page looks from, and whether that is another than now."""
+    day, moment, wrong = as_of(request)
+    if wrong:
+        messages.error(request, wrong)
+    return day, moment, bool(request.GET.get("as_of") or request.GET.get("known_at")) and not wrong
 
 
 @door("teams.read")
@@ -157,18 +186,18 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
     nodes = queries.visible_units(rights(request).scope("teams.read"))
     if row is None or not nodes.filter(unit=row.f_unit).exists():
         raise Http404
-    members = _members([team]).get(team, {})
-    cards = {c.pk: c for c in Card.objects.filter(pk__in=members).select_related("node")}
+    today, moment, dated = _dated(request)
+    members = _members([team], today, moment).get(team, {})
+    cards = cards_on(members, today, moment) if dated else {c.pk: c for c in Card.objects.filter(pk__in=members).select_related("node")}  # fmt: skip
     seen = set(queries.visible(rights(request).scope("people.find")).filter(pk__in=members).values_list("pk", flat=True))  # fmt: skip
     photos = set(queries.portraits(members).values_list("person", flat=True))
-    today = date.today()
     slots: list[dict[str, Any]] = [
         {
             "card": cards[key], "open": key in seen, "photo": key in photos, "age": age_of(cards[key].birth, today),
             "title": _("、").join(dict.fromkeys(p.f_title or "" for p in posts)), "head": any(p.f_kind == "正职" for p in posts),
             "since": min((p.f_start_date or "" for p in posts), default=""),
         }
-        for key, posts in members.items() if key in seen
+        for key, posts in members.items() if key in seen and key in cards
     ]  # fmt: skip
     others = len(members) - len(slots)
     slots.sort(key=lambda s: (not s["head"], s["card"].place))
@@ -181,12 +210,14 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
         else []
     )
     return render(request, "web/team.html", {
-        "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], today),
+        "day": today, "moment": moment, "dated": dated, "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], today),
         "found": found, "run": run, "node": nodes.filter(unit=row.f_unit).first(), "others": others, "members": len(members), "over": max(len(members) - row.f_authorised, 0) if row.f_authorised is not None else 0,
     })  # fmt: skip
 
 
+@lru_cache(maxsize=65_536)
 def age_of(birth: str, day: date) -> int | None:
+    """Whole years of somebody born then; None where the month is not known."""
     if len(birth) < 7:
         return None
     return full_years(PartialDate.parse(birth).first(), day)

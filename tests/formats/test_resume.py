@@ -170,6 +170,32 @@ def test_the_canonical_text_is_written_as_it_was_read():
     assert write_resume(parse_resume(CANONICAL)).replace("\r\n", "\n").strip() == CANONICAL.strip()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2002.07--2008.03  某县某局科员（其间：2005.03起某大学学习）",
+        "2002.07--2008.03  某县某局科员（其间：2005年某大学学习）",
+        "2002.07--2008.03  某县某局科员（其间：2004.09--2005.01  2中挂职；2006.01--2006.03某市学习）",
+        "2002.07--2008.03  某县某局科员\n（2005.03--2007.07某省委党校学习）\n2008.03--         某局副科长",
+        "2002.07--2008.03  某县某局科员\n（2005.13--2007.07某省委党校学习；2006.01--2006.03挂职）\n2008.03--         某局副科长",
+        "2002.13--2008.03  某县某局科员（其间：2005.03起借调）\n2008.03--         某局副科长\n\n某县第十届人大代表",
+    ],
+)
+def test_brackets_open_ends_and_lines_that_cannot_be_read_are_written_back_as_they_were(text):
+    assert write_resume(parse_resume(text)) == text.replace("\n", "\r\n") + "\r\n"
+
+
+def test_a_study_line_before_any_post_or_without_dates_is_not_lost():
+    for text in (
+        "（1999.03--2000.07某省委党校学习）\n2002.07--2008.03  某县某局科员",
+        "2002.07--2008.03  某县某局科员\n（某省委党校学习）",
+    ):
+        written = write_resume(parse_resume(text))
+        assert "某省委党校学习" in written and parse_resume(written) == parse_resume(
+            write_resume(parse_resume(written))
+        )
+
+
 def codes(text, **facts):
     return {
         issue.code.removeprefix("resume.")

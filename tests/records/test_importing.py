@@ -356,3 +356,25 @@ def test_only_one_import_writes_at_a_time(folder, file):
 def test_an_export_says_nothing_the_record_does_not():
     made = rows_to_form({"name": "甲"}, {"award": [{"date": "2019", "name": "获县先进工作者"}]}, {})
     assert made.awards == "2019，获县先进工作者。" and rows_to_form({"name": "甲"}, {}, {}).awards == ""
+
+
+def test_of_a_folder_with_history_only_what_still_holds_is_taken(folder, file, tmp_path):
+    import_paths([file], folder)  # 李芳 has a row that ended now, and one that followed it
+    assert len(Records.open(folder).rows("person")) == 2
+    report = import_paths([folder], tmp_path / "新")
+    told = [(issue.code, issue.severity) for issue in report.issues]
+    assert told == [("row.superseded", "note")] and report.new == 1 and report.changed == 0
+    assert state(tmp_path / "新") == state(folder)
+    assert all(row["recorded_at"] is not None for row in Records.open(tmp_path / "新").rows("person"))
+
+
+@pytest.mark.parametrize("prefer_new", [False, True])
+def test_a_field_called_source_is_the_row_s_own_and_not_where_it_came_from(tmp_path, prefer_new):
+    deed = {"deed_id": "d1", "person": "G1", "date": "2026-01-05", "direction": "正面", "source": "群众来信", "evidence": "已核实"}  # fmt: skip
+    into = tmp_path / "县"
+    for at, more in enumerate(({}, {"summary": "抢险", "source": "上级通报"})):
+        Records.from_rows({"deed": [deed | more]}).write(tmp_path / str(at))
+        import_paths([tmp_path / str(at)], into, prefer_new=prefer_new)
+    (held,) = [row for row in Records.open(into).rows("deed") if row.get("superseded_at") is None]
+    assert held["source"] == ("上级通报" if prefer_new else "群众来信")
+    assert held["evidence"] == "已核实" and held["summary"] == "抢险"

@@ -5,6 +5,7 @@ Preparation is kept for all runs over the same records; what depends on the day 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -68,6 +69,13 @@ class Prepared:
     _links: dict[tuple[str, str, str], Array] = field(default_factory=dict)
     _orders: dict[str, Array] = field(default_factory=dict)
 
+    def keep(self, other: Prepared, touched: Container[str]) -> None:
+        """Take over what another has prepared of registers that are as they were."""
+        self.pool = other.pool
+        self._columns |= {k: v for k, v in other._columns.items() if k[0] not in touched}
+        self._links |= {k: v for k, v in other._links.items() if k[0] not in touched and k[2] not in touched}
+        self._orders |= {k: v for k, v in other._orders.items() if k not in touched}
+
     def rows(self, register: str) -> int:
         """How many rows a register has."""
         table = self.records.tables.get(register)
@@ -84,10 +92,14 @@ class Prepared:
         table = self.records.tables.get(register.name)
         spec = register.fields[name]
         text = spec.kind not in ("int", "decimal", "date", "bool")
-        if table is None or name not in table.column_names:
+        late = self.records.later if table is not None and spec.sealed else None
+        if late is not None:
+            raw = _array(late(register.name, name))
+        elif table is None or name not in table.column_names:
             empty = np.zeros(self.rows(register.name), bool if spec.kind == "bool" else np.int64)
             return Col(empty, np.zeros(len(empty), bool), spec.scale)
-        raw = _array(table[name])
+        else:
+            raw = _array(table[name])
         ok = None if not raw.null_count else np.asarray(pc.is_valid(raw))
         if text:
             encoded = raw.dictionary_encode()

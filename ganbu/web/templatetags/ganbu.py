@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from ganbu.access.roles import roles
 from ganbu.dates import PartialDate
 from ganbu.engine.explain import shown as explained
+from ganbu.records.local import vocabulary
 from ganbu.vocabulary import Field, Register
 from ganbu.vocabulary.english import english_name
 
@@ -51,8 +52,45 @@ AUDIT = {
     "grant.take": "收回授权", "audit.verify": "核验审计链", "record.load": "载入档案", "record.import": "导入", "record.edit": "更正",
     "record.add": "新增", "record.end": "作废", "record.undo": "撤销", "record.merge": "合并人员", "record.request": "按申请更正",
     "record.file": "档案审核与收转", "read.sensitive": "查看敏感登记表", "read.reveal": "查看原值", "export": "导出", "print": "打印",
-    "packs.adopt": "采用规则包", "keys.rotate": "更换密钥", "evaluate": "评估",
+    "packs.adopt": "采用规则包", "keys.rotate": "更换密钥", "evaluate": "评估", "query": "查询", "import.upload": "上传文件",
+    "export.fetch": "取走导出文件", "request.make": "申请更正", "request.granted": "同意更正申请", "request.refused": "退回更正申请",
+    "account.confirm": "恢复授权", "backup": "备份", "restore": "恢复",
 }  # fmt: skip
+
+
+@register.simple_tag
+def audit_actions() -> list[tuple[str, str]]:
+    """The actions to choose from."""
+    return [(name, _(told)) for name, told in AUDIT.items()]
+
+
+@register.filter
+def audit_key(name: str) -> str:
+    """What a detail of an audit entry is, in words."""
+    return _(AUDIT_KEYS.get(name, name))
+
+
+AUDIT_KEYS = {
+    "registers": "登记表", "register": "登记表", "condition": "条件", "found": "人数", "kind": "种类", "rows": "条数", "field": "项目",
+    "reason": "理由", "change": "变更", "digest": "指纹", "title": "文件", "files": "个数", "method": "方式", "wanted": "所需权限",
+    "request": "更正申请", "answer": "答复", "role": "角色", "unit": "机构", "managements": "管理类别", "until": "至", "number": "身份证号",
+    "family": "家庭成员", "run": "评估", "as_of": "基准日", "findings": "规则结论", "down": "行", "across": "列", "name": "姓名",
+}  # fmt: skip
+
+
+@register.filter
+def audit_value(value: Any, key: str) -> str:
+    """A detail of an audit entry: registers by their names, lists and counts without brackets."""
+    known = vocabulary().registers
+
+    def named(one: Any) -> str:
+        return label(known[one]) if one in known else shown(one)
+
+    if isinstance(value, dict):
+        return _("、").join(f"{named(one)} {count}" for one, count in value.items())
+    if isinstance(value, list):
+        return _("、").join(named(one) for one in value)
+    return role(value) if key == "role" else named(value) if key in ("register", "field") else shown(value)
 
 
 @register.filter

@@ -6,12 +6,21 @@
   const keep = (key, value) => { try { localStorage.setItem(key, value); } catch { /* private window */ } };
   for (const key of ["theme", "size"]) if (kept(key)) root.dataset[key] = kept(key);
 
+  const pressed = () => {
+    for (const button of document.querySelectorAll("[data-turn]")) {
+      const [key, value] = button.dataset.turn.split(":");
+      button.setAttribute("aria-pressed", String(root.dataset[key] === value));
+    }
+  };
+  document.addEventListener("DOMContentLoaded", pressed);
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-turn]");
     if (button) {
       const [key, value] = button.dataset.turn.split(":");
       root.dataset[key] = root.dataset[key] === value ? "" : value;
       keep(key, root.dataset[key]);
+      pressed();
     }
     const twist = event.target.closest(".twist");
     if (twist && twist.getAttribute("aria-expanded") === "true") {
