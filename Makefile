@@ -27,8 +27,9 @@ lint: $(VENV)/.installed-dev
 
 test: lint
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --cov=ganbu --cov-report=
+	$(BIN)/pytest -n auto --cov=ganbu --cov-report= --ignore=tests/browser
 	tests/with-postgres $(BIN)/pytest -n auto --cov=ganbu --cov-append --cov-report= tests/web tests/access
+	$(BIN)/pytest tests/browser
 	$(BIN)/coverage report --skip-covered --fail-under=90
 	$(BIN)/ganbu packs check
 	$(BIN)/ganbu packs test

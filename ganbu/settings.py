@@ -169,10 +169,6 @@ TIME_ZONE, USE_TZ = "Asia/Shanghai", False  # the record keeps local time; China
 
 STATIC_URL = "/static/"
 STORAGES = {
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": HOME / "files"},
-    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = True

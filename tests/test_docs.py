@@ -29,10 +29,11 @@ from ganbu.formats.form import AppointmentForm
 from ganbu.formats.paper.page import ROOM, paper_values
 from ganbu.formats.paper.pdf import FONTS
 from ganbu.formats.tables import MOST_BYTES, MOST_ROWS, MOST_UNPACKED
+from ganbu.records.dossier.rules import rules
 from ganbu.vocabulary import load_vocabulary
 from ganbu.vocabulary.document import document
 from ganbu.web.context import DEMO_ACCOUNTS, DEMO_PASSWORD
-from ganbu.web.printing import MOST_AT_ONCE
+from ganbu.web.handouts import AT_ONCE
 from ganbu.web.registers import SHEET_LIMIT
 from ganbu.web.templatetags.ganbu import AUDIT
 
@@ -246,7 +247,7 @@ def issue_codes():
 
 
 def test_every_issue_of_an_import_is_documented_and_no_other():
-    files = (".csv", ".json", ".lrmx", ".db", ".ini")
+    files = (".csv", ".json", ".jpg", ".lrmx", ".xml", ".db", ".ini")
     found = {code for code in issue_codes() if not code.endswith(files)}
     assert {"date.month_out_of_range", "resume.gap", "unit.unknown"} <= found
     assert (
@@ -365,7 +366,7 @@ def test_the_limits_told_are_those_of_the_program():
     told = [
         f"合计 {settings.UPLOAD_LIMIT >> 20} MB，{settings.UPLOADS_AT_ONCE:,} 个", f"{MOST_BYTES >> 20} MB，解开后 {MOST_UNPACKED >> 20} MB，每页 {MOST_ROWS:,} 行",
         f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20} MB，{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,} 栏", f"{SHEET_LIMIT >> 20} MB",
-        f"{MOST_AT_ONCE} 人；lrmx", f"{settings.AXES_FAILURE_LIMIT} 次，锁定 {settings.AXES_COOLOFF_TIME * 60:.0f} 分钟",
+        f"{AT_ONCE} 人", f"{settings.AXES_FAILURE_LIMIT} 次，锁定 {settings.AXES_COOLOFF_TIME * 60:.0f} 分钟",
         f"{settings.SESSION_COOKIE_AGE // 3600} 小时，{settings.SESSION_IDLE_MINUTES} 分钟不动", f"至多 {settings.SESSIONS_PER_ACCOUNT} 处",
         f"至少 {settings.AUTH_PASSWORD_VALIDATORS[0]['OPTIONS']['min_length']} 位",
     ]  # fmt: skip
@@ -485,3 +486,17 @@ def test_every_transcript_is_what_the_program_says(tmp_path):
                     unsaid = [line for line in expected if not as_pattern([line]).search(said + "\n")]
                     wrong.append(f"{page}: $ {command}\nnot said, or not there: {unsaid}\n… {said[-800:]}")
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_the_ways_of_file_work_are_documented_as_they_are_shipped():
+    told = rules()
+    rounds = [f"| {name} | {'，'.join(f'{r.name} {r.reviewers} 人' for r in of)} |" for name, of in told.schemes.items()]  # fmt: skip
+    assert table("files.md", "## 任前审核") == rounds
+    routes = [
+        f"| {r.element or '各项'} | {'、'.join(r.results)} | {r.category} | {r.outcome} | {r.effect} | {r.days} 天 |"
+        for r in told.routing
+    ]
+    settled = [
+        f"| {name} | {'解除' if s.release else '保留'} | {s.result} |" for name, s in told.settled.items()
+    ]
+    assert table("files.md", "## 档案问题") == routes + settled

@@ -12,7 +12,7 @@ from ganbu.web import setup
 
 PACKS = ["national", "demo", "registers"]
 ROLES = {
-    "ganbuke": "cadre_section", "jianduke": "supervision", "danganshi": "file_room", "lianluoyuan": "unit_contact",
+    "ganbuke": "cadre_section", "jianduke": "supervision", "danganshi": "file_room", "fuheyuan": "file_room", "lianluoyuan": "unit_contact",
     "lingdao": "leader", "benren": "cadre", "xitong": "system_admin", "anquan": "security_admin", "shenji": "audit_admin",
 }  # fmt: skip
 
@@ -42,8 +42,38 @@ def fill(folder: Path, base: Path, console: Console) -> None:
             )
             batches.read(batch)
             batches.apply(batch)
+        _files()
         run_adopted(date.today())
     _damaged(folder)
+
+
+def _files() -> None:
+    """Files at work: one audit that waits for its re-review, one with a doubtful date of birth, a material handed in."""
+    from ganbu.access.current import acting
+    from ganbu.access.models import Account
+    from ganbu.records.dossier import audits, materials
+    from ganbu.records.dossier.audits import Line
+    from ganbu.records.dossier.rules import rules
+    from ganbu.records.models import Card
+
+    people = list(Card.objects.exclude(node=None).order_by("place").values_list("pk", flat=True)[3:6])
+    desks = [Account.objects.get(username=name) for name in ("danganshi", "ganbuke", "fuheyuan")]
+    for at, person in enumerate(people[:2]):
+        told = audits.declared(person)
+        lines = {
+            e.name: Line("一致", told.get(e.name) or "与填报相同", "干部履历表", str(3 + n)) if e.must and (told.get(e.name) or not e.dated) else Line("不适用")
+            for n, e in enumerate(rules().elements.values())
+        }  # fmt: skip
+        if at:
+            lines["年龄"] = Line("存疑", "1970-01-01", "入团志愿书", "2", "入团志愿书与履历表所记不同")
+        with acting(desks[1]):
+            identity = audits.open_audit(person, "两初一复", "动议", "演示：本批拟提拔人选", "演示职务")
+        for account in desks[: 3 if at else 2]:
+            with acting(account):
+                audits.review(identity, account, lines)
+    with acting(Account.objects.get(username="lianluoyuan")):
+        paper = {"material": f"{date.today().year - 1}年年度考核登记表", "category": "三 考核鉴定"}
+        materials.deliver(people[2], paper, "单位联络员", list(rules().intake["sender"]))
 
 
 def _accounts() -> None:

@@ -7,7 +7,7 @@ record as it was known before the import can still be replayed.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -171,10 +171,10 @@ def _only_spelt_otherwise(register: str, field: str, old: Any, new: Any) -> bool
     return (register, field) == ("education", "school") and bool(old) and str(new).startswith(str(old))
 
 
-def fresh_id(stem: str, taken: Iterable[str]) -> str:
+def fresh_id(stem: str, taken: Container[str]) -> str:
     """The first numbered identity that is free."""
-    used, number = set(taken), 1
-    while f"{stem}{number}" in used:
+    number = 1
+    while f"{stem}{number}" in taken:
         number += 1
     return f"{stem}{number}"
 

@@ -55,7 +55,15 @@ class CodeTable:
 
     def code_of(self, name: str) -> str | None:
         """The national code of a name, None where it has none."""
-        return next((code for code, known in self.values.items() if known == name != code), None)
+        return self._code_by_name.get(name)
+
+    @cached_property
+    def _code_by_name(self) -> dict[str, str]:
+        codes: dict[str, str] = {}
+        for code, name in self.values.items():
+            if name != code:
+                codes.setdefault(name, code)
+        return codes
 
     @property
     def steps(self) -> tuple[tuple[str, ...], ...]:

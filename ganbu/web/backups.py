@@ -23,7 +23,8 @@ from ganbu.errors import MisuseError, RecordsError
 from ganbu.formats.zips import DAMAGE
 from ganbu.web.setup import migrate
 
-FOLDERS = ("uploads", "templates", "files")
+FOLDERS = ("uploads", "templates")
+OWN = ("dossier.yaml",)  # files of the data folder that a department wrote itself
 ABOUT = "ganbu-backup.json"
 
 
@@ -45,9 +46,13 @@ def backup(target: Path) -> int:
             "audit": count,
             "head": head,
         }
+        part.touch(0o600)
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(ABOUT, json.dumps(about, ensure_ascii=False, indent=2))
             archive.write(dump, "database")
+            for name in OWN:
+                if (settings.HOME / name).is_file():
+                    archive.write(settings.HOME / name, name)
             for folder in FOLDERS:
                 for path in sorted((settings.HOME / folder).rglob("*")):
                     if path.is_file():
@@ -100,7 +105,9 @@ def _unpacked(source: Path, made: Path) -> dict[str, str]:
             about = {
                 name: str(json.loads(archive.read(ABOUT))[name]) for name in ("vendor", "made_at", "head")
             }
-            names = [n for n in archive.namelist() if n == "database" or n.split("/")[0] in FOLDERS]
+            names = [
+                n for n in archive.namelist() if n == "database" or n in OWN or n.split("/")[0] in FOLDERS
+            ]
             if any(".." in Path(n).parts or Path(n).is_absolute() for n in names):
                 raise RecordsError(f"{source}：备份文件里有不该有的路径")
             archive.getinfo("database")
@@ -155,6 +162,9 @@ def _put_back(made: Path, vendor: str, replace: bool) -> None:
             ],
             "恢复",
         )
+    for name in OWN:
+        if (made / name).exists():
+            shutil.move(made / name, settings.HOME / name)
     for folder in FOLDERS:
         if replace or (made / folder).exists():
             shutil.rmtree(settings.HOME / folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from ganbu.access.perms import rights
 
 DEMO_PASSWORD = "ganbu-demo"  # noqa: S105 - printed by `make demo`, and only the demonstration has it
 DEMO_ACCOUNTS = (
-    ("ganbuke", "干部科"), ("jianduke", "监督科"), ("danganshi", "档案室"), ("lianluoyuan", "单位联络员"),
+    ("ganbuke", "干部科"), ("jianduke", "监督科"), ("danganshi", "档案室"), ("fuheyuan", "档案室复核员"), ("lianluoyuan", "单位联络员"),
     ("lingdao", "领导"), ("benren", "干部本人"), ("xitong", "系统管理员"), ("anquan", "安全保密管理员"), ("shenji", "安全审计员"),
 )  # fmt: skip
 

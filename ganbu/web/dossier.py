@@ -143,8 +143,9 @@ def audit(request: HttpRequest, identity: str) -> HttpResponse:
     barred = audits.recusal(found.person, may.account) or (_("您已签署过一轮") if found.signed_by(str(may.account)) else "")  # fmt: skip
     opened: Any = MODELS["file_audit"].objects.filter(f_file_audit_id=identity).order_by("row").first()  # type: ignore[attr-defined]
     told = audits.declared(found.person) | {"任职资格": str(found.values.get("target") or "")}
+    first = found.by_element  # what the round before found is there to be confirmed; the result is one's own
     elements = [
-        {"element": e, "declared": told.get(e.name, ""), "reviews": found.by_element.get(e.name, []), "line": lines[e.name]}
+        {"element": e, "declared": told.get(e.name, ""), "reviews": found.by_element.get(e.name, []), "line": lines[e.name] if request.method == "POST" else _before(first.get(e.name, []))}
         for e in rules().elements.values()
     ]  # fmt: skip
     return render(request, "web/file_audit.html", {
@@ -165,6 +166,11 @@ def _news(may: Any, found: audits.Audit, opened: Any) -> list[tuple[Any, int]]:
     registers = vocabulary().registers
     since = audits.since(found.person, moment)
     return [(registers[name], len(of)) for name, of in since.items() if may.sees(registers[name])]
+
+
+def _before(reviews: list[queries.Held]) -> audits.Line:
+    told = reviews[-1].values if reviews else {}
+    return audits.Line("", *(str(told.get(n) or "") for n in ("found", "material", "page")))
 
 
 def _line(posted: Any, name: str) -> audits.Line:
@@ -361,7 +367,11 @@ def growth(request: HttpRequest, person: str) -> HttpResponse:
     sensitive_read(request, card.pk, seen)
     run = EvaluationRun.objects.first() if may.may("rules.read") or may.may("own.read") else None
     owed = Finding.objects.filter(run=run, register="person", subject=card.pk, grounds__contains="未履行") if run else []  # fmt: skip
-    return render(request, "web/growth.html", {"card": card, "parts": shown, "owed": owed})
+    return render(
+        request,
+        "web/growth.html",
+        {"card": card, "parts": shown, "bare": [n for n, of, _c in shown if not of], "owed": owed},
+    )
 
 
 def _when(row: queries.Held) -> str:

@@ -18,7 +18,16 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from ganbu.web.context import DEMO_PASSWORD
 
@@ -122,8 +131,11 @@ class Troubles:
         context.on("requestfailed", self._failed)
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.found.append(f"console: {message.text}")
+        at = message.location.get("url", "")
+        if message.type in ("error", "warning") and not at.endswith(
+            "/favicon.ico"
+        ):  # asked for beside a bare PDF
+            self.found.append(f"console: {message.text} {at}")
 
     def _response(self, response: Response) -> None:
         disposition = response.headers.get("content-disposition", "")
@@ -205,7 +217,11 @@ def find(page: Page, words: str, name: str) -> None:
 
 def fact(page: Page, label: str) -> str:
     """A fact on the page of a person."""
-    return page.locator("dl.facts div", has=page.locator("dt", has_text=re.compile(f"^{label}$"))).locator("dd").inner_text()
+    return (
+        page.locator("dl.facts div", has=page.locator("dt", has_text=re.compile(f"^{label}$")))
+        .locator("dd")
+        .inner_text()
+    )
 
 
 def names(page: Page) -> list[str]:

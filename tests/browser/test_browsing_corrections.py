@@ -15,7 +15,9 @@ def test_a_correction_keeps_what_was_there(enter):
     page.get_by_role("link", name="更正", exact=True).click()
     page.get_by_label("出生地").fill("乌有市新区")
     page.get_by_role("button", name="登记").click()
-    assert page.get_by_label("事由和依据").evaluate("e => e.validity.valueMissing"), "no correction without a reason"
+    assert page.get_by_label("事由和依据").evaluate("e => e.validity.valueMissing"), (
+        "no correction without a reason"
+    )
     page.get_by_label("事由和依据").fill("户籍底册，虚组函〔2026〕1号")
     page.get_by_role("button", name="登记").click()
     assert fact(page, "出生地") == "乌有市新区"

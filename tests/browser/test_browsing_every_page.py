@@ -13,7 +13,7 @@ from tests.browser.conftest import DESK, PHONE
 PAGES = {
     "ganbuke": (
         "/", "/people/?q=局长", "{person}", "{person}?tab=appointment", "{person}file/", "{person}edit/person/{key}/", "{person}history/",
-        "{unit}", "/teams/", "{team}", "/query/?condition=性别 = '女' and 职务层次 = '乡科级正职'", "/query/cross/", "/imports/", "{batch}",
+        "{unit}", "/teams/", "{team}", "/query/?condition=性别 = '女' and 年龄 >= 45", "/query/cross/", "/imports/", "{batch}",
         "/findings/?policy=红黄牌", "{reasons}", "/files/", "{audit}", "/registers/", "/requests/", "/help/",
     ),
     "xitong": ("/accounts/",),
@@ -21,12 +21,12 @@ PAGES = {
     "shenji": ("/audit/?action=login",),
     "": ("/login/",),
 }  # fmt: skip
-WIDE = """() => [...document.querySelectorAll("body *")]
-  .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll"))
+WIDE = """(width) => [...document.querySelectorAll("body *")]
+  .filter((e) => e.getBoundingClientRect().right > width + 1 && !e.closest(".scroll"))
   .map((e) => e.outerHTML.slice(0, 120)).slice(0, 3)"""
-OUT_OF_REACH = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, textarea, summary")]
+OUT_OF_REACH = """(width) => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, textarea, summary")]
   .filter((e) => e.checkVisibility() && !e.closest(".scroll") && !e.matches(".skip"))
-  .filter((e) => { const box = e.getBoundingClientRect(); return box.left < 0 || box.right > innerWidth || !box.height; })
+  .filter((e) => { const box = e.getBoundingClientRect(); return box.left < 0 || box.right > width + 1 || !box.height; })
   .map((e) => e.outerHTML.slice(0, 120))"""
 GRAVE = ("serious", "critical")
 
@@ -41,7 +41,11 @@ def places(enter) -> dict[str, str]:
         return page.locator(f"main a[href*='{link}']").first.get_attribute("href")
 
     page.goto("/people/")
-    person = page.locator("#found td a").nth(60 if page.locator("#found td a").count() > 60 else 40).get_attribute("href")
+    person = (
+        page.locator("#found td a")
+        .nth(60 if page.locator("#found td a").count() > 60 else 40)
+        .get_attribute("href")
+    )
     page.goto(f"{person}file/")
     if not page.locator("main a[href*='/files/audits/']").count():
         page.get_by_label("审核事由").fill("看页面")
@@ -69,8 +73,8 @@ def test_on_a_phone_nothing_is_cut_off_and_everything_within_reach(enter, places
         for size in ("", "large"):
             page.evaluate("size => { document.documentElement.dataset.size = size }", size)
             if page.evaluate("document.scrollingElement.scrollWidth") > PHONE["width"]:
-                found[name, size] = page.evaluate(WIDE)
-            elif lost := page.evaluate(OUT_OF_REACH):
+                found[name, size] = page.evaluate(WIDE, PHONE["width"])
+            elif lost := page.evaluate(OUT_OF_REACH, PHONE["width"]):
                 found[name, size] = lost
     assert found == {}
 
@@ -83,7 +87,11 @@ def test_axe_finds_no_barrier_in_light_or_dark(enter, places, size):
         for theme, options in (("", {}), ("dark", {"runOnly": ["color-contrast"]})):
             page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
             told = axe.run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
-            grave = {one["id"]: [node["html"][:160] for node in one["nodes"][:3]] for one in told if one["impact"] in GRAVE}
+            grave = {
+                one["id"]: [node["html"][:160] for node in one["nodes"][:3]]
+                for one in told
+                if one["impact"] in GRAVE
+            }
             if grave:
                 found[name, theme] = grave
     assert found == {}

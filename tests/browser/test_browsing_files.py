@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import names
 
 
-def sign(page: Page, round_name: str) -> None:
+def sign(page: Page, round_name: str, told: str = "已签署") -> None:
     """Say of every element what the file says, and sign."""
     for element in page.locator("details.element").all():
         declared = element.locator("summary").inner_text().split("填报：")[1].strip()
@@ -25,11 +25,11 @@ def sign(page: Page, round_name: str) -> None:
         else:
             element.get_by_label("结论").select_option("不适用")
     page.get_by_role("button", name=f"签署{round_name}意见").click()
-    expect(page.get_by_text("已签署")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text=told)).to_be_visible()
 
 
-def test_an_audit_is_opened_and_its_first_round_signed_by_two(enter):
-    section, room = enter("ganbuke"), enter("danganshi")
+def test_an_audit_is_signed_by_two_reviewed_by_a_third_and_closed(enter):
+    section, room, second = enter("ganbuke"), enter("danganshi"), enter("fuheyuan")
     section.goto("/people/")
     section.locator("#found td:nth-child(2) a").nth(30).click()
     section.get_by_role("link", name="档案", exact=True).last.click()
@@ -42,7 +42,8 @@ def test_an_audit_is_opened_and_its_first_round_signed_by_two(enter):
     expect(section.get_by_text("本轮您不签署")).to_be_visible()
 
     room.goto("/files/")
-    room.locator("tbody a").first.click()
+    expect(room.locator("tbody tr", has_text="本批动议").first).to_contain_text("初审")
+    room.goto(section.url)
     expect(room.get_by_role("heading", level=1)).to_contain_text("任前审核")
     room.get_by_role("button", name="签署初审意见").click()
     expect(room.get_by_role("alert")).to_contain_text("还没有结论")
@@ -50,6 +51,13 @@ def test_an_audit_is_opened_and_its_first_round_signed_by_two(enter):
     expect(room.locator("ol.plain li").first).to_contain_text("2 / 2")
     expect(room.get_by_text("本轮您不签署")).to_be_visible()
     expect(room.get_by_role("button", name=re.compile("签署"))).to_have_count(0)
+
+    second.goto(section.url)
+    sign(second, "复审", "已审结")
+    expect(second.get_by_role("heading", name="审核结论")).to_be_visible()
+    with second.context.expect_event("response", lambda response: response.url.endswith("/form/")) as form:
+        second.get_by_role("link", name="审核确认表 pdf").click()
+    assert form.value.headers["content-type"] == "application/pdf"
 
 
 def test_a_material_is_handed_in_sent_back_and_filed(enter):
