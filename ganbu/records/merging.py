@@ -254,7 +254,8 @@ def merge_details(merge: Merge, key: str, rows: dict[str, list[Row]], file: str)
                     what = "，".join(
                         f"{register.fields[k].label} {v}"
                         for k, v in item.items()
-                        if k in ("start_date", "title", "mode", "level", "relation", "name")
+                        if k in ("start_date", "title", "mode", "level", "relation")
+                        and not register.fields[k].sealed
                     )
                     merge.issues.append(Issue(file, register.label, f"{name}.added", f"原记录没有，已补入：{what}", severity="note"))  # fmt: skip
     return changed
