@@ -172,8 +172,8 @@ class Evaluator:
         def row(here: Row | None) -> None:
             while here is not None:
                 if here.register in self.pack.reach and here.register not in seen:
-                    seen.add(here.register)  # the effects of another policy
-                    open_nodes.extend(output.node for output in self.judge(here.register).outputs)
+                    seen.add(here.register)
+                    found.update(self.reads(here.register))  # the effects of another policy
                 found.add(here.register)
                 if here.of is not None:
                     fact(here.of.register, here.via)

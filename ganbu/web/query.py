@@ -148,7 +148,7 @@ def choices(may: Rights) -> list[tuple[Register, list[Field]]]:
     for register in words.registers.values():
         if register.name != "person" and register.subject != "person":
             continue
-        if not may.sees(register):
+        if register.name != "person" and not may.everywhere("people.query", register):
             continue
         items = [
             f for f in register.fields.values()
@@ -172,12 +172,13 @@ def forbidden(condition: str, may: Rights) -> str:
     """The label of a register or field in a condition that somebody may not see, or nothing."""
     words = vocabulary()
     for register in words.registers.values():
-        hidden = register.name != "person" and not may.sees(register)
+        hidden = register.name != "person" and not may.everywhere("people.query", register)
         if hidden and (register.label in condition or register.name in condition):
             return register.label
         for item in register.fields.values():
             secret = item.sealed or (item.secrecy == "sensitive" and register.secrecy != "sensitive")
-            if register.name == "person" and secret and (item.label in condition or item.name in condition):
+            about = register.name == "person" or register.label in condition or register.name in condition
+            if about and secret and (item.label in condition or item.name in condition):
                 return item.label
     return ""
 

@@ -122,6 +122,7 @@ class Troubles:
 
     found: list[str] = field(default_factory=list)
     fetched: set[str] = field(default_factory=set)
+    expected: set[int] = field(default_factory=set)  # refusals that a test is about, by status
 
     def watch(self, context: BrowserContext) -> None:
         """Listen to all pages of a context, those that open later too."""
@@ -132,20 +133,21 @@ class Troubles:
 
     def _console(self, message: ConsoleMessage) -> None:
         at = message.location.get("url", "")
-        if message.type in ("error", "warning") and not at.endswith(
-            "/favicon.ico"
-        ):  # asked for beside a bare PDF
+        if at.endswith("/favicon.ico"):
+            return  # asked for beside a bare PDF
+        refused = re.search(r"a status of (\d+)", message.text)
+        if message.type in ("error", "warning") and not (refused and int(refused[1]) in self.expected):
             self.found.append(f"console: {message.text} {at}")
 
     def _response(self, response: Response) -> None:
-        disposition = response.headers.get("content-disposition", "")
-        if disposition:
+        headers = response.headers
+        if "content-disposition" in headers or headers.get("content-type") == "application/pdf":
             self.fetched.add(response.url)
-        if response.status >= 400:
+        if response.status >= 400 and response.status not in self.expected:
             self.found.append(f"{response.status} {response.request.method} {response.url}")
 
     def _failed(self, request: Request) -> None:
-        # A file that is saved instead of shown ends as an aborted navigation.
+        # A file that is saved, or handed to the viewer of PDF, ends as an aborted navigation.
         if request.url not in self.fetched:
             self.found.append(f"failed: {request.url} {request.failure}")
 
@@ -157,11 +159,20 @@ def states() -> dict[str, Any]:
 
 
 @pytest.fixture
+def troubles() -> Troubles:
+    return Troubles()
+
+
+@pytest.fixture
 def enter(
-    browser: Browser, site: Site, states: dict[str, Any], request: pytest.FixtureRequest, tmp_path: Path
+    browser: Browser,
+    site: Site,
+    states: dict[str, Any],
+    troubles: Troubles,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> Iterator[Callable[..., Page]]:
     """A page of a browser in which an account is signed in, or nobody. What the browser complained of fails the test."""
-    troubles = Troubles()
     contexts: list[BrowserContext] = []
 
     def visit(account: str = "", **options: Any) -> Page:
