@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -295,7 +296,7 @@ def history(request: HttpRequest, person: str) -> HttpResponse:
     (card, may), words = over(request, person), vocabulary()
     everything = queries.held(card.pk)
     wanted = {r.change for of in everything.values() for r in of} | {r.superseded_by for of in everything.values() for r in of if r.superseded_by}  # fmt: skip
-    changes = {c.pk: c for c in Change.objects.filter(pk__in=wanted)}
+    changes = {c.pk: c for c in Change.objects.filter(pk__in=wanted).select_related("undone_by")}
     lines = []
     for name, of in everything.items():
         register = words.registers[name]
@@ -322,8 +323,15 @@ def history(request: HttpRequest, person: str) -> HttpResponse:
     ]
     looked = AuditEntry.objects.filter(subject=card.pk).exclude(action__startswith="record.")[:50] if may.may("people.write") else []  # fmt: skip
     page = Paginator(named, 50).get_page(request.GET.get("page"))
+    undoable = {
+        change.pk
+        for change, *_told in page
+        if may.may("people.write") and _undoable(may, words.registers, change)
+    }
     sensitive_read(request, card.pk, sorted({r.name for _c, r, _a, _t in lines if r.secrecy == "sensitive"}))
-    return render(request, "web/history.html", {"card": card, "page": page, "looked": looked})
+    return render(
+        request, "web/history.html", {"card": card, "page": page, "looked": looked, "undoable": undoable}
+    )
 
 
 def _name(names: dict[str, dict[str, str]], item: Field, value: Any) -> Any:
@@ -590,10 +598,13 @@ def _covers(cards: QuerySet[Card], merge: Change) -> bool:
     return cards.filter(pk=merge.origin.partition(" ←")[0]).exists()
 
 
-@door("people.merge", methods=("POST",))
+@door("people.merge", "people.write", methods=("POST",))
 def undo_change(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take a merge back."""
-    change = get_object_or_404(Change, pk=pk, kind="merge")
+    """Take a merge back, or what somebody recorded about one person by hand."""
+    change = get_object_or_404(Change, pk=pk, kind__in=("merge", *BY_HAND))
+    if change.kind != "merge":
+        return _undo_by_hand(request, change)
+    rights(request).require("people.merge")
     if not _covers(queries.visible(rights(request).scope("people.merge")), change):
         raise Http404
     try:
@@ -602,6 +613,29 @@ def undo_change(request: HttpRequest, pk: int) -> HttpResponse:
     except GanbuError as error:
         messages.error(request, str(error))
     return redirect("alike")
+
+
+BY_HAND = ("edit", "add", "end", "request")
+
+
+def _undo_by_hand(request: HttpRequest, change: Change) -> HttpResponse:
+    noted = AuditEntry.objects.filter(action=f"record.{change.kind}", detail__change=change.pk).first()
+    card, may = over(request, noted.subject if noted else "", "people.write")
+    if not _undoable(may, vocabulary().registers, change):
+        raise PermissionDenied(f"change {change.pk}")
+    try:
+        undo(change, _("撤销第 %(n)s 号变更") % {"n": change.pk})
+        messages.success(request, _("已撤销，恢复原样"))
+    except GanbuError as error:
+        messages.error(request, str(error))
+    return redirect("history", card.pk)
+
+
+def _undoable(may: Rights, words: Mapping[str, Register], change: Change) -> bool:
+    """Whether somebody may take a change back: made by hand, not undone yet, in registers they may change."""
+    names = {name.rstrip("-") for name in change.rows}
+    known = all(name in words and may.changes(words[name]) for name in names)
+    return change.kind in BY_HAND and known and not hasattr(change, "undone_by")
 
 
 @door("people.write", methods=("GET", "POST"))

@@ -252,3 +252,27 @@ def test_there_is_one_worker(settings, tmp_path):
     settings.HOME = tmp_path
     with worker.alone() as first, worker.alone() as second:
         assert (first, second) == (True, False)
+
+
+# -- taking back what was recorded by hand ------------------------------------------------------------------------------
+
+
+def test_a_correction_is_taken_back_by_who_may_make_it(sign_in, someone):
+    section = sign_in("cadre_section")
+    row = MODELS["person"].objects.get(f_person_id=someone.pk, superseded_at__isnull=True)
+    section.post(reverse("edit", args=[someone.pk, "person", someone.pk]), {"health": "良好", "reason": "体检", "row": row.row})  # fmt: skip
+    now = MODELS["person"].objects.get(f_person_id=someone.pk, superseded_at__isnull=True)
+    assert now.f_health == "良好"
+    place = reverse("undo-change", args=[now.change_id])
+    assert (
+        f"撤销第 {now.change_id} 号变更"
+        in section.get(reverse("history", args=[someone.pk])).content.decode()
+    )
+    assert sign_in("supervision").post(place).status_code == 403, "they may not change people"
+    assert sign_in("leader").post(place).status_code == 403
+    assert section.post(place).status_code == 302
+    held = MODELS["person"].objects.get(f_person_id=someone.pk, superseded_at__isnull=True)
+    assert held.f_health == row.f_health
+    again = section.post(place, follow=True)
+    assert "已经撤销过" in again.content.decode() or again.status_code == 403
+    assert f"撤销第 {now.change_id} 号变更</button>" not in section.get(reverse("history", args=[someone.pk])).content.decode()  # fmt: skip
