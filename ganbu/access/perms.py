@@ -74,10 +74,11 @@ class Rights:
             Part(grant.unit, frozenset(grant.managements))
             for grant, role in self.held
             if action in role.actions
+            and not role.own
             and (register is None or register.secrecy != "sensitive" or role.sees(register.name))
         )
-        own = self.account.person if action == "people.read" and self.may("own.read") else ""
-        return Scope(parts, own)
+        own = any(role.own and (action == "people.read" or action in role.actions) for _, role in self.held)
+        return Scope(parts, self.account.person if own else "")
 
     def everywhere(self, action: str, register: Register) -> bool:
         """Whether the register may be seen of everybody the action may be done with."""
@@ -97,10 +98,10 @@ class Rights:
         return found
 
     def sees(self, register: Register) -> bool:
-        """Whether the account may see a register at all; a cadre sees what is open about themselves."""
+        """Whether the account may see a register at all; a cadre what is open about themselves, or written by them."""
         if register.secrecy != "sensitive":
             return self.may("people.read") or self.may("own.read")
-        return any(role.sees(register.name) for _, role in self.held)
+        return any(role.sees(register.name) or (role.own and register.local and bool(register.writers) and role.fills(register)) for _, role in self.held)  # fmt: skip
 
     def sees_field(self, register: Register, item: Field) -> bool:
         """Whether a field's value is shown; sealed ones are masked even then, and revealed with a reason."""
@@ -113,7 +114,7 @@ class Rights:
         if register.name in ("unit", "post", "team"):
             return self.may("units.write")
         if register.local:
-            return self.may("registers.write")
+            return any("registers.write" in role.actions and role.fills(register) for _, role in self.held)
         return any("people.write" in role.actions and role.changes(register.name) for _, role in self.held)
 
     def __getitem__(self, name: str) -> bool:

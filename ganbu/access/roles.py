@@ -9,6 +9,8 @@ from importlib.resources import files
 import yaml
 from django.utils.translation import get_language
 
+from ganbu.vocabulary import Register
+
 
 @dataclass(frozen=True)
 class Role:
@@ -35,6 +37,10 @@ class Role:
     def sees(self, register: str) -> bool:
         """Whether it may see that sensitive register."""
         return "*" in self.sensitive or register in self.sensitive
+
+    def fills(self, register: Register) -> bool:
+        """Whether it is among those who fill in a declared register; one that names nobody is filled in by all."""
+        return not register.writers or self.name in register.writers or self.label in register.writers
 
     def changes(self, register: str) -> bool:
         """Whether it may change that register."""

@@ -53,7 +53,8 @@ class Register:
     `key` is set for registers of things (person, unit, team...); `subject` names the register that the rows are
     about; `happened` is the field that says since when a row is true; `ended` are fields unknown before the first
     of them has come; `open` registers say nothing about whom they do not mention; `procedural` ones are written by a
-    procedure only; in an `append` one nothing is ever changed or ended.
+    procedure only; in an `append` one nothing is ever changed or ended. A declared register says which roles write it
+    (`writers`, none for all who fill in registers), how often (`every`) and who owes it (`obliged`, a condition).
     """
 
     name: str
@@ -68,6 +69,9 @@ class Register:
     open: bool = False
     procedural: bool = False
     append: bool = False
+    writers: tuple[str, ...] = ()
+    every: str = ""
+    obliged: str = ""
     secrecy: str = "internal"
     local: bool = False
 
@@ -142,7 +146,17 @@ def _field(register: str, name: str, spec: Mapping[str, Any], place: Place | Non
     )
 
 
+SAYS = ("label", "key", "name", "subject", "happened", "ended", "order", "open", "procedural", "append", "writers", "every", "obliged", "secrecy", "fields")  # fmt: skip
+EVERY = ("day", "week", "half_month", "month", "two_months", "quarter", "half_year", "year")
+
+
 def _register(name: str, spec: Mapping[str, Any], place: Place | None = None) -> Register:
+    if unknown := next((word for word in spec if word not in SAYS), None):
+        raise PackError(f"登记表 {name}：没有“{unknown}”这一项", place, nearest(str(unknown), SAYS))
+    if spec.get("every") and spec["every"] not in EVERY:
+        raise PackError(
+            f"登记表 {name}：every 应为 {'、'.join(EVERY)}", place, nearest(str(spec["every"]), EVERY)
+        )
     fields = {key: _field(name, key, value, place) for key, value in spec["fields"].items()}
     register = Register(
         name=name,
@@ -157,6 +171,9 @@ def _register(name: str, spec: Mapping[str, Any], place: Place | None = None) ->
         open=bool(spec.get("open", False)),
         procedural=bool(spec.get("procedural", False)),
         append=bool(spec.get("append", False)),
+        writers=tuple(str(word) for word in spec.get("writers", ())),
+        every=str(spec.get("every", "")),
+        obliged=str(spec.get("obliged", "")),
         secrecy=str(spec.get("secrecy", "internal")),
     )
     named = [register.key, register.name_field, register.happened, register.order, *register.ended]

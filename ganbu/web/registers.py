@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -14,14 +17,17 @@ from django.utils.translation import gettext as _
 from ganbu.access import audit
 from ganbu.access.middleware import door
 from ganbu.access.perms import Rights, rights
+from ganbu.engine.kinds.events import periods
 from ganbu.errors import GanbuError
 from ganbu.formats.tables import read_table
 from ganbu.records import queries
+from ganbu.records.corps import people_where
 from ganbu.records.local import local_registers
 from ganbu.records.models import Card, LocalRow
 from ganbu.records.tables import rows_from_table, template_rows
 from ganbu.records.writing import writing
 from ganbu.vocabulary import Register
+from ganbu.web.query import one_of
 from ganbu.web.sheets import sheets
 
 SHEET_LIMIT = 20 * 1024 * 1024
@@ -86,10 +92,47 @@ def register(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "web/register.html", {"register": known, "items": items, "page": page, "lines": lines, "changes": may.changes(known)})  # fmt: skip
 
 
+@door("registers.write")
+def due(request: HttpRequest, name: str) -> HttpResponse:
+    """Who owes an entry of this period or the last (该填未填), within the scope; only for a register with a cadence."""
+    known, may = _register(request, name), rights(request)
+    if not known.every:
+        raise Http404
+    today = date.today()
+    parts = []
+    wrong = ""
+    cards = queries.visible(may.scope("registers.write", known)).order_by("place", "pk")
+    try:
+        if known.obliged:
+            cards = cards.filter(one_of("pk", people_where(known.obliged, today)))
+        else:
+            wrote = LocalRow.objects.filter(register=name, superseded_at__isnull=True).values("subject")
+            cards = cards.filter(pk__in=wrote)
+        for label, first, last in periods(today, known.every, 2):
+            done = _written(known, first, last)
+            page = Paginator(cards.exclude(one_of("pk", sorted(done))), 50).get_page(request.GET.get("page"))
+            parts.append({"label": label, "last": last, "late": last < today, "page": page})
+    except GanbuError as error:
+        wrong = str(error)
+    return render(request, "web/register_due.html", {"register": known, "parts": reversed(parts), "wrong": wrong, "changes": may.changes(known)})  # fmt: skip
+
+
+def _written(known: Register, first: date, last: date) -> set[str]:
+    """Whom a register has an entry about within some days."""
+    rows = LocalRow.objects.filter(register=known.name, superseded_at__isnull=True)
+    if not known.happened:
+        return set(rows.values_list("subject", flat=True))
+    dated = rows.annotate(day=Cast(KeyTextTransform(known.happened, "values"), TextField()))
+    found = dated.filter(day__gte=first.isoformat(), day__lte=last.isoformat())
+    return set(found.values_list("subject", flat=True))
+
+
 def _load(request: HttpRequest, known: Register) -> HttpResponse:
     """Rows of a filled template: all of them or, with the reasons, none."""
     file: Any = request.FILES["file"]
     scope = rights(request).scope("registers.write", known)
+    if not rights(request).changes(known):
+        raise Http404
     try:
         if (file.size or 0) > SHEET_LIMIT:
             raise GanbuError(_("文件超过 20 MB，请分几次导入"))

@@ -93,6 +93,7 @@ urlpatterns: list[URLPattern] = [
     path("imports/<int:pk>/issues/", imports.issues, name="import-issues"),
     path("registers/", registers.registers, name="registers"),
     path("registers/<str:name>/", registers.register, name="register"),
+    path("registers/<str:name>/due/", registers.due, name="register-due"),
     path("registers/<str:name>/template/", registers.template, name="register-template"),
     path("requests/", requests.requests, name="requests"),
     path("requests/<int:pk>/", requests.decide, name="request-decide"),

@@ -18,10 +18,12 @@ from ganbu.access.services import AccessError, create_account, grant
 from ganbu.dates import PartialDate
 from ganbu.engine.evaluator import Evaluator
 from ganbu.engine.policy import load_pack
+from ganbu.errors import PackError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.findings.services import marked
 from ganbu.formats.lrmx import read_lrmx
 from ganbu.records import queries
+from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, Handout
 from ganbu.records.writing import writing
 from ganbu.vocabulary import load_vocabulary
@@ -276,3 +278,45 @@ def test_a_correction_is_taken_back_by_who_may_make_it(sign_in, someone):
     again = section.post(place, follow=True)
     assert "已经撤销过" in again.content.decode() or again.status_code == 403
     assert f"撤销第 {now.change_id} 号变更</button>" not in section.get(reverse("history", args=[someone.pk])).content.decode()  # fmt: skip
+
+
+# -- who fills in a declared register, and how often ----------------------------------------------------------------------
+
+
+def test_a_register_is_filled_in_by_those_it_names(sign_in, someone, stranger):
+    own, section = sign_in("cadre"), sign_in("cadre_section")
+    assert own.get(reverse("add", args=[someone.pk, "work_diary"])).status_code == 200
+    assert own.post(reverse("add", args=[someone.pk, "wish_form"]), {"reason": "年度意愿"}).status_code == 302
+    assert own.get(reverse("add", args=[stranger.pk, "work_diary"])).status_code == 404
+    for name in ("mentor_note", "observer_log"):
+        assert own.get(reverse("add", args=[someone.pk, name])).status_code == 403
+    assert sign_in("unit_contact").get(reverse("add", args=[someone.pk, "observer_log"])).status_code == 403
+    assert section.get(reverse("add", args=[someone.pk, "observer_log"])).status_code == 200
+    assert own.get(reverse("register", args=["observer_log"])).status_code == 404
+    page = own.get(reverse("register", args=["wish_form"])).content.decode()
+    assert someone.name in page and "由谁填：干部本人、干部科" in page
+
+
+def test_who_owes_an_entry_is_listed_until_it_is_there(sign_in, someone):
+    section = sign_in("cadre_section")
+    place = reverse("register-due", args=["mentor_note"])
+    with acting(name="测试"), writing("add", "测试") as act:
+        act.add(WORDS["mentorship"], [{"mentorship_id": "MT", "person": someone.pk, "mentor": someone.pk, "start_date": PartialDate(2020, 1, 1)}])  # fmt: skip
+    before = section.get(place).content.decode()
+    assert before.count(f">{someone.name}<") == 2 and "已过期" in before, "this month and the last"
+    today = date.today()
+    with acting(name="测试"), writing("add", "测试") as act:
+        act.add(vocabulary().registers["mentor_note"], [{"note_id": "N1", "person": someone.pk, "date": PartialDate(today.year, today.month, today.day)}])  # fmt: skip
+    assert section.get(place).content.decode().count(f">{someone.name}<") == 1
+    assert section.get(reverse("register-due", args=["risk_filing"])).status_code == 404, "it has no cadence"
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"), [({"evry": "month"}, "是否想写：every"), ({"every": "monthly"}, "每|every 应为")]
+)
+def test_what_a_register_cannot_say_is_refused(spec, complaint):
+    fields = {"x_id": {"type": "id"}, "person": {"type": "ref(person)"}}
+    with pytest.raises(PackError, match=complaint):
+        load_vocabulary().with_registers(
+            {"x": {"label": "表", "subject": "person", "fields": fields, **spec}}
+        )

@@ -93,7 +93,7 @@ def _call(ctx: Context, spec: Mapping, fn: str, extra: list[str], window: str = 
     return bind(Text(f"{fn}({', '.join(parts)})", spec.at("in")), ctx.scope)
 
 
-def _periods(today: date, every: str, count: int) -> list[tuple[str, date, date]]:
+def periods(today: date, every: str, count: int) -> list[tuple[str, date, date]]:
     """The last `count` periods up to the current one: label, first and last day. Weeks begin on Monday."""
     if every in MONTHS:
         return _of_months(today, MONTHS[every], count)
@@ -168,7 +168,7 @@ def _recurring(ctx: Context, spec: Mapping) -> Lowered:
     labels: list[str] = []
     first_due: list[tuple[Node, Node]] = []
     borrowed: Node = number(0)
-    for label, begin, end in _periods(today, every, count):
+    for label, begin, end in periods(today, every, count):
         if effective is not None and end < effective:
             continue
         deadline = _deadline(ctx, end)

@@ -35,7 +35,7 @@ def label(item: Field | Register | str) -> str:
 @register.filter
 def role(name: str) -> str:
     """The name of a role."""
-    known = roles().get(name)
+    known = roles().get(name) or next((one for one in roles().values() if one.label == name), None)
     return name if known is None else known.called
 
 
