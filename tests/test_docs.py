@@ -471,6 +471,7 @@ def as_pattern(expected):
     return re.compile("".join(lines))
 
 
+@pytest.mark.timeout(900)
 def test_every_transcript_is_what_the_program_says(tmp_path):
     """One test, in order: the transcripts of a page build on each other and on the demonstration."""
     demonstration, wrong = said_by("make demo", tmp_path), []

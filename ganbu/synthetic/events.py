@@ -227,3 +227,19 @@ def _file(random: Random, record: Recorder, life: Life, as_of: date) -> None:
         if random.random() < 0.9:
             result = random.choices(["一致", "存疑"], [97, 3])[0]
             record.add("file_element", person=life.key, element=element, result=result, date=day)
+    _papers(record, life, day)
+
+
+def _papers(record: Recorder, life: Life, day: date) -> None:
+    """What the file holds, who handed it in, and of every tenth person an audit that passed."""
+    number = len(record.rows["material"])
+    paper = {"category": "一 履历", "made_on": day, "pages": 8, "copies": 1, "original": True}
+    record.add("material", person=life.key, name="干部履历表", received_on=day, **paper)
+    if number % 10:
+        return
+    record.add("custody", person=life.key, kind="归档", date=day, material="干部履历表", from_party="单位联络员", to_party="档案室", carrier="档案员", **paper)  # fmt: skip
+    audit = record.add("file_audit", person=life.key, scheme="两初一复", stage="考察", matter=f"{day.year}年干部调整", opened_on=day, closed_on=day, conclusion="通过", signed="已签字", signed_on=day)  # fmt: skip
+    for number_of, reviewer in ((1, "审核甲"), (1, "审核乙"), (2, "审核丙")):
+        record.add("file_review", person=life.key, audit=audit, round=number_of, reviewer=reviewer, element="经历", found="连续", material="干部履历表", page="3", result="一致", date=day)  # fmt: skip
+    if number % 40 == 0:
+        record.add("file_issue", person=life.key, audit=audit, element="工龄", category="一般性问题", ground="起算日期写法不一", owner="所在单位", opened_on=day, due_on=add_months(day, 1), closed_on=day, conclusion="查清无误", report="已与单位核实", determined_by="审核丙")  # fmt: skip

@@ -10,7 +10,7 @@ from ganbu.synthetic.units import Row
 NAMES = (
     "assessment", "other_assessment", "unit_assessment", "award", "sanction", "training", "secondment", "project", "assignment", "deed", "warning", "talk",
     "family", "kin", "report_check", "file_element", "opinion", "ballot_result", "exam", "pool_member", "mentorship", "nomination", "leave", "work_log",
-    "unit_record", "metric", "selection", "candidate", "effect", "finding",
+    "unit_record", "metric", "file_audit", "file_review", "file_issue", "material", "custody", "selection", "candidate", "effect", "finding",
 )  # fmt: skip
 
 

@@ -26,7 +26,10 @@ AS_OF = date(2026, 6, 30)
 
 @pytest.fixture(scope="session")
 def district():
-    return build_district(SIZE, 7, AS_OF)
+    made = build_district(SIZE, 7, AS_OF)
+    for name in ("file_audit", "file_review", "file_issue", "material", "custody"):
+        made[name] = []  # files begin empty here
+    return made
 
 
 @pytest.fixture(scope="session")
