@@ -147,6 +147,8 @@ class Troubles:
             self.found.append(f"{response.status} {response.request.method} {response.url}")
 
     def _failed(self, request: Request) -> None:
+        if request.url.startswith("chrome-extension://"):
+            return  # the viewer of the browser itself, closed with its PDF
         # A file that is saved, or handed to the viewer of PDF, ends as an aborted navigation.
         if request.url not in self.fetched:
             self.found.append(f"failed: {request.url} {request.failure}")
