@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -40,7 +40,7 @@ def arrow_type(item: Field) -> pa.DataType:
 class Records:
     """Tables by register (登记表数据), typed; `place` says where each came from, for messages."""
 
-    tables: dict[str, pa.Table] = field(default_factory=dict)
+    tables: MutableMapping[str, pa.Table] = field(default_factory=dict)
     vocabulary: Vocabulary = field(default_factory=load_vocabulary)
     places: dict[str, str] = field(default_factory=dict)
     # Columns that are dear to read, such as sealed ones: by register and field, when something asks for them.

@@ -1,9 +1,9 @@
-"""The whole corps ready for the engine (队伍快照): read once after every change, shared by queries, findings and reasons."""
+"""The whole corps ready for the engine (队伍快照): a register is read when first asked for and again once a change touched it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -22,32 +22,33 @@ _lock = threading.RLock()
 _WINDOW = 200  # changes looked at again: one with a lower number may be committed later
 
 
-class Tables(dict[str, Any]):
-    """The tables of the record, each read when first asked for, and again only when a change has touched it."""
+class Tables(MutableMapping[str, Any]):
+    """The tables of the record by register, each read when first asked for; those without a row are not there."""
 
     def __init__(self, words: Vocabulary) -> None:
-        super().__init__()
         self.words = words
-        self.none: set[str] = set()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The table of a register, or the default when it has no row."""
-        if name not in self.none and name in self.words.registers and not super().__contains__(name):
-            found = snapshot((name,), vocabulary=self.words, sealed=False).tables.get(name)
-            if found is None:
-                self.none.add(name)
-            else:
-                self[name] = found
-        return super().get(name, default)
+        self.read: dict[str, Any] = {}  # None: read, and without a row
 
     def __getitem__(self, name: str) -> Any:
-        found = self.get(name)
-        if found is None:
+        if name not in self.words.registers:
             raise KeyError(name)
-        return found
+        if name not in self.read:
+            self.read[name] = snapshot((name,), vocabulary=self.words, sealed=False).tables.get(name)
+        if self.read[name] is None:
+            raise KeyError(name)
+        return self.read[name]
 
-    def __contains__(self, name: object) -> bool:
-        return self.get(str(name)) is not None
+    def __setitem__(self, name: str, table: Any) -> None:
+        self.read[name] = table
+
+    def __delitem__(self, name: str) -> None:
+        self.read[name] = None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.words.registers if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _name in self)
 
     def opened(self, register: str, field: str) -> Any:
         """A sealed column of a table, opened. Raises RecordsError when the record has changed since it was read."""
@@ -97,10 +98,7 @@ def _store() -> Store:
     if held is not None:
         before = held.store.records.tables
         assert isinstance(before, Tables)
-        for name in before:
-            if name not in touched:
-                dict.__setitem__(tables, name, dict.__getitem__(before, name))
-        tables.none = {name for name in before.none if name not in touched}
+        tables.read = {name: table for name, table in before.read.items() if name not in touched}
         made.prepared.keep(held.store.prepared, touched)
     _held[:] = [_Held(names, {pk: digest for pk, (digest, _rows) in told.items()}, made)]
     return made

@@ -56,9 +56,9 @@ def files(request: HttpRequest) -> HttpResponse:
     inside = cards.order_by().values("pk")
     context: Row = {"view": view, "views": VIEWS, "today": audits.today()}
     if view == "materials":
-        lines = [line for line in materials.aging(date.today()) if line[0]]
+        lines = materials.aging(cards, date.today())
         names = dict(cards.filter(pk__in={key for key, _v, _d in lines}).order_by().values_list("pk", "name"))
-        context["lines"] = [(key, names[key], values, days) for key, values, days in lines if key in names]
+        context["lines"] = [(key, names[key], values, days) for key, values, days in lines]
         return render(request, "web/file_queue.html", context)
     name = "file_issue" if view == "issues" else "file_audit"
     model: Any = MODELS[name]

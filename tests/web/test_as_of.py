@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from ganbu.dates import PartialDate
 from ganbu.records.cards import cards_on, turning
+from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, Change
 from ganbu.records.writing import writing
 from ganbu.vocabulary import load_vocabulary
@@ -90,3 +91,15 @@ def test_slow_statements_are_told_without_their_values(client, settings, caplog)
         assert fresh.get("/people/", {"q": "zhang"}).status_code == 200
     told = [r.getMessage() for r in caplog.records if r.name == "ganbu.slow"]
     assert told and all("zhang" not in one for one in told) and any("/people/" in one for one in told)
+
+
+def test_the_record_read_piece_by_piece_is_the_whole_record(db):
+    from ganbu.records.corps import reading
+    from ganbu.records.snapshot import snapshot
+
+    whole = snapshot(vocabulary=vocabulary())
+    with reading() as store:
+        assert set(store.records.tables) == set(whole.tables) and "finding" in store.records.tables
+        for name, table in store.records.tables.items():
+            assert table.num_rows == whole.tables[name].num_rows
+        assert store.records.tables.get("nothing") is None and len(store.records.tables) == len(whole.tables)

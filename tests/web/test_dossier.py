@@ -18,7 +18,7 @@ from ganbu.records.dossier import audits, issues, materials
 from ganbu.records.dossier.audits import Line
 from ganbu.records.dossier.paper import confirmation
 from ganbu.records.dossier.rules import rules
-from ganbu.records.models import MODELS
+from ganbu.records.models import MODELS, Card
 from ganbu.records.writing import current_row, row_values, writing
 
 MUST = [e.name for e in rules().elements.values() if e.must]
@@ -232,6 +232,16 @@ def test_of_two_outcomes_the_stricter_counts(someone, reviewers):
     assert audits.audit_of(identity).values["conclusion"] == "暂缓"
 
 
+def test_of_two_re_reviewers_the_one_with_the_stricter_outcome_counts(someone, reviewers):
+    account = create_account("reviewer9", "审核9", "correct horse battery", must_change=False)
+    identity = opened(someone.pk, scheme="三初二复")
+    signed(identity, reviewers[:3], all_well(someone.pk))
+    audits.review(identity, reviewers[3], all_well(someone.pk, 学历=Line("缺失", note="没有登记表")))
+    doubt = all_well(someone.pk, 学历=Line("存疑", "大学", "登记表", "2", "有涂改"))
+    audit = audits.review(identity, account, doubt)
+    assert (audit.values["conclusion"], audit.issues[0].values["category"]) == ("终止", "重要材料缺失")
+
+
 @pytest.fixture
 def doubtful(someone, reviewers):
     identity = opened(someone.pk)
@@ -369,7 +379,9 @@ def test_what_is_sent_back_waits_until_it_comes_again(someone):
     with pytest.raises(RecordsError, match="理由"):
         materials.send_back(entry, "档案员", "")
     back = materials.send_back(entry, "档案员", "没有盖章")
-    assert [(kind["kind"], days) for _p, kind, days in materials.aging(date.today())] == [("退回", 0)]
+    assert [(kind["kind"], days) for _p, kind, days in materials.aging(Card.objects.all(), date.today())] == [
+        ("退回", 0)
+    ]
     again = materials.deliver_again(back, "联络员", SENDER)
     found = materials.dossier(someone.pk)
     assert [e.identity for e in found.waiting] == [again] and not found.returned

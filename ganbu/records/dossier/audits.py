@@ -67,6 +67,12 @@ class Audit:
         known = rules().schemes.get(str(self.values.get("scheme")))
         return known or tuple(Round(str(n), len(self.signatures[n])) for n in sorted(self.signatures))
 
+    def note_signature(self, number: Any, who: Any) -> None:
+        """Somebody signed a round; a reviewer signs all its elements at once."""
+        names = self.signatures.setdefault(int(number), [])
+        if who not in names:
+            names.append(str(who))
+
     def signed_by(self, who: str) -> bool:
         """Whether somebody signed a round."""
         return any(who in names for names in self.signatures.values())
@@ -118,8 +124,15 @@ class Audit:
         return counted
 
 
-def _rank(review: Held) -> int:
-    return STRICT.index(str(review.values["result"]))
+def _rank(review: Held) -> tuple[int, int]:
+    return strictness(str(review.values["element"]), str(review.values["result"]))
+
+
+def strictness(element: str, result: str) -> tuple[int, int]:
+    """How strict a result is: by what it does to the selection, then by how grave it is."""
+    route = rules().route(element, result)
+    order = load_vocabulary().codes["file_conclusion"].order
+    return order.index(route.outcome if route else order[0]), STRICT.index(result)
 
 
 def audits_of(person: str) -> list[Audit]:
@@ -132,9 +145,7 @@ def audits_of(person: str) -> list[Audit]:
         audit.reviews = [r for r in rows.get("file_review", ()) if r.values.get("audit") == audit.identity]
         audit.issues = [r for r in rows.get("file_issue", ()) if r.values.get("audit") == audit.identity]
         for one in audit.reviews:
-            names = audit.signatures.setdefault(int(one.values["round"]), [])
-            if one.values["reviewer"] not in names:
-                names.append(str(one.values["reviewer"]))
+            audit.note_signature(one.values["round"], one.values["reviewer"])
         own = {f"hold-{audit.identity}", *(f"hold-{issue.identity}" for issue in audit.issues)}
         audit.holds = [r for r in rows.get("effect", ()) if r.identity in own]
     return sorted(found, key=lambda a: (a.values["opened_on"], a.row), reverse=True)
@@ -155,9 +166,7 @@ def with_signatures(rows: Iterable[Any]) -> list[Audit]:
     by = {audit.identity: audit for audit in found}
     signed: Any = model.objects.filter(superseded_at__isnull=True, f_audit__in=list(by)).order_by("row")  # type: ignore[attr-defined]
     for audit, number, who in signed.values_list("f_audit", "f_round", "f_reviewer"):
-        names = by[audit].signatures.setdefault(int(number), [])
-        if who not in names:
-            names.append(who)
+        by[audit].note_signature(number, who)
     return found
 
 
@@ -337,7 +346,7 @@ def problems_of(element: Element, line: Line | None, told: Mapping[str, str], au
         except ValueError as error:
             problems.append(str(error))
     before = [r for r in audit.by_element.get(element.name, ()) if r.values["round"] < audit.due]
-    if before and line.result != NONE and max(map(_rank, before)) > STRICT.index(line.result) and not line.note:  # fmt: skip
+    if before and line.result != NONE and max(map(_rank, before)) > strictness(element.name, line.result) and not line.note:  # fmt: skip
         problems.append("结论比前几轮宽，请说明理由")
     return problems
 
@@ -452,12 +461,12 @@ def sign(identity: str, signed: bool, element: str = "", proof: str = "") -> Non
         act.correct(register("file_audit"), identity, told, audit.row)
 
 
-def stands(audit: Audit, refused: bool, cleared: str = "") -> str:
-    """The conclusion of an audit from what is still open; the issue `cleared` no longer counts."""
+def stands(audit: Audit, refused: bool) -> str:
+    """The conclusion of an audit from what is still open."""
     order = load_vocabulary().codes["file_conclusion"].order
     outcome = rules().refusal.outcome if refused else "通过"
     for issue in audit.issues:
-        if issue.identity == cleared or is_cleared(str(issue.values.get("conclusion") or "")):
+        if is_cleared(str(issue.values.get("conclusion") or "")):
             continue
         outcome = max(outcome, outcome_of(issue), key=order.index)
     return outcome

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from django.db.models import QuerySet
+
 from ganbu.dates import PartialDate, add_months
 from ganbu.engine.record_files import plain_text
 from ganbu.errors import RecordsError
@@ -15,7 +17,7 @@ from ganbu.records import queries
 from ganbu.records.dossier.audits import register, today
 from ganbu.records.dossier.issues import contradictions
 from ganbu.records.dossier.rules import Required, rules
-from ganbu.records.models import MODELS
+from ganbu.records.models import MODELS, Card
 from ganbu.records.queries import Held
 from ganbu.records.writing import row_values, writing
 from ganbu.vocabulary import load_vocabulary
@@ -275,12 +277,12 @@ def _open_entry(identity: str, kind: str) -> Row:
     return row_values(known, row)
 
 
-def aging(day: date, most: int = 500) -> list[tuple[str, Row, int]]:
-    """Entries that wait for an answer (积压): person, entry, days; sent back and never handed in again, lent, on the way."""
+def aging(people: QuerySet[Card], day: date, most: int = 500) -> list[tuple[str, Row, int]]:
+    """Entries about some people that wait for an answer (积压): person, entry, days; the oldest first."""
     model: Any = MODELS["custody"]
     open_kinds = ("送档", "退回", "借阅", "转出", "转入")
     answered = model.objects.filter(superseded_at__isnull=True, f_refers__isnull=False).values("f_refers")
-    rows = model.objects.filter(superseded_at__isnull=True, f_kind__in=open_kinds).exclude(f_custody_id__in=answered)  # fmt: skip
+    rows = model.objects.filter(superseded_at__isnull=True, f_kind__in=open_kinds, f_person__in=people.order_by().values("pk")).exclude(f_custody_id__in=answered)  # fmt: skip
     known, found = register("custody"), []
     for row in rows.order_by("f_date")[:most]:
         values = row_values(known, row)
