@@ -16,14 +16,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-import xlsxwriter
 from django.conf import settings
 from django.utils.translation import gettext, gettext_lazy
 from xlsxwriter.image import Image
 
 from ganbu.access.models import Account
 from ganbu.access.perms import Rights
-from ganbu.dates import PartialDate
+from ganbu.dates import PartialDate, full_years
 from ganbu.engine.records import Records
 from ganbu.formats.form import AppointmentForm, photo_type
 from ganbu.formats.lrm import write_lrm
@@ -36,10 +35,13 @@ from ganbu.records.models import Card, Handout
 from ganbu.records.snapshot import snapshot
 from ganbu.vocabulary import load_vocabulary
 from ganbu.web.setup import form_layout
+from ganbu.web.sheets import TYPE as XLSX
+from ganbu.web.sheets import Sheet, mark_of
 
 AT_ONCE = 200  # people whose forms are made while the browser waits
 KEPT_DAYS = 7
 CHUNK = 200
+Columns = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Kind:
     type: str
     form: Callable[[AppointmentForm], list[tuple[str, bytes]]] | None = None
 
+    @property
+    def together(self) -> str:
+        """The suffix of what is handed out about many: files of single people go into a zip."""
+        return "zip" if self.form else self.suffix
+
 
 def _docx(form: AppointmentForm) -> list[tuple[str, bytes]]:
     return [("docx", form_docx(form, form_layout(settings.HOME)))]
@@ -61,7 +68,6 @@ def _lrm(form: AppointmentForm) -> list[tuple[str, bytes]]:
     return [("lrm", text), *([("pic", picture)] if picture else [])]
 
 
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 KINDS = {
     "docx": Kind(gettext_lazy("任免审批表 docx"), "docx", WORD, _docx),
@@ -158,40 +164,6 @@ def _generic(
     write_package(parts(), units, stream, date.today(), queries.images_of, seen)
 
 
-class _Sheet:
-    """A sheet with a title, a head, who took it when, and nothing that a cell could do."""
-
-    def __init__(
-        self, stream: IO[bytes], title: str, head: Sequence[str], mark: str, widths: Sequence[int]
-    ) -> None:
-        self.book = xlsxwriter.Workbook(stream, {"strings_to_formulas": False, "strings_to_urls": False})
-        self.sheet = self.book.add_worksheet(title[:31])
-        bold = self.book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "vcenter"})
-        self.text = self.book.add_format({"text_wrap": True, "valign": "vcenter"})
-        self.sheet.set_header(f"&C&16{title}")
-        self.sheet.set_footer(f"&L{mark}&R&P / &N")
-        self.sheet.set_landscape()
-        self.sheet.set_paper(9)
-        self.sheet.fit_to_pages(1, 0)
-        self.sheet.repeat_rows(0)
-        self.sheet.freeze_panes(1, 0)
-        for at, (label, width) in enumerate(zip(head, widths, strict=True)):
-            self.sheet.set_column(at, at, width, self.text)
-            self.sheet.write_string(0, at, label, bold)
-        self.book.set_properties({"title": title, "comments": mark})
-        self.line = 0
-
-    def add(self, values: Sequence[Any]) -> int:
-        """A line; returns its number."""
-        self.line += 1
-        for at, value in enumerate(values):
-            if isinstance(value, int) and not isinstance(value, bool):
-                self.sheet.write_number(self.line, at, value)
-            elif value not in (None, ""):
-                self.sheet.write_string(self.line, at, str(value), self.text)
-        return self.line
-
-
 def _cards(people: Sequence[str]) -> Iterator[Card]:
     for at in range(0, len(people), CHUNK):
         found = {
@@ -201,59 +173,53 @@ def _cards(people: Sequence[str]) -> Iterator[Card]:
         yield from (found[key] for key in people[at : at + CHUNK] if key in found)
 
 
+# What each sheet shows: label and width of its columns.
+ROSTER = (
+    ("编号", 12), ("姓名", 10), ("性别", 6), ("出生", 11), ("现任职务", 36), ("职务层次", 14), ("职级", 14), ("最高学历", 12),
+    ("政治面貌", 10), ("机构", 20), ("完整度", 8),
+)  # fmt: skip
+ALBUM = (
+    ("照片", 14),
+    ("姓名", 10),
+    ("性别", 6),
+    ("出生", 11),
+    ("现任职务", 40),
+    ("职务层次", 14),
+    ("最高学历", 12),
+)
+OVERVIEW = (
+    ("姓名", 9), ("性别", 5), ("民族", 6), ("籍贯", 12), ("出生年月", 9), ("年龄", 5), ("入党时间", 9), ("参加工作", 9), ("全日制教育", 22),
+    ("在职教育", 22), ("专业技术职务", 12), ("现任职务", 34), ("近年考核", 26), ("奖惩", 26),
+)  # fmt: skip
+
+
+def _sheet(kind: str, columns: Columns, stream: IO[bytes], mark: str, streamed: bool = True) -> Sheet:
+    told = [(gettext(label), width) for label, width in columns]
+    return Sheet(stream, str(KINDS[kind].label), told, mark, streamed)
+
+
 def _roster(people: Sequence[str], stream: IO[bytes], mark: str, tick: Callable[[int], None]) -> None:
-    head = [
-        gettext(w)
-        for w in (
-            "编号",
-            "姓名",
-            "性别",
-            "出生",
-            "现任职务",
-            "职务层次",
-            "职级",
-            "最高学历",
-            "政治面貌",
-            "机构",
-            "完整度",
-        )
-    ]
-    told = _Sheet(stream, gettext("花名册"), head, mark, (12, 10, 6, 11, 36, 14, 14, 12, 10, 20, 8))
+    sheet = _sheet("xlsx", ROSTER, stream, mark)
     for number, c in enumerate(_cards(people), 1):
         unit = c.node.name if c.node else ""
-        told.add(
-            (
-                c.pk,
-                c.name,
-                c.sex,
-                c.birth,
-                c.post,
-                c.level,
-                c.rank,
-                c.education,
-                c.political_status,
-                unit,
-                c.completeness,
-            )
-        )
+        sheet.add((c.pk, c.name, c.sex, c.birth, c.post, c.level, c.rank, c.education, c.political_status, unit, c.completeness))  # fmt: skip
         if number % CHUNK == 0:
             tick(number)
-    told.book.close()
+    sheet.close()
 
 
 def _album(people: Sequence[str], stream: IO[bytes], mark: str, tick: Callable[[int], None]) -> None:
-    head = [gettext(w) for w in ("照片", "姓名", "性别", "出生", "现任职务", "职务层次", "最高学历")]
-    told = _Sheet(stream, gettext("带照片的名册"), head, mark, (14, 10, 6, 11, 40, 14, 12))
+    sheet = _sheet("album", ALBUM, stream, mark, streamed=False)
     for at in range(0, len(people), CHUNK):
         part = list(people[at : at + CHUNK])
         photos = queries.images_of(part)
         for card in _cards(part):
-            line = told.add(("", card.name, card.sex, card.birth, card.post, card.level, card.education))
-            told.sheet.set_row(line, 96)
+            line = sheet.add(("", card.name, card.sex, card.birth, card.post, card.level, card.education))
+            sheet.sheet.set_row(line, 96)
             if image := photos.get(card.pk):
-                told.sheet.insert_image(line, 0, f"photo.{photo_type(image)}", {"image_data": io.BytesIO(image), **_scale(image), "x_offset": 3, "y_offset": 3, "object_position": 1})  # fmt: skip
+                sheet.sheet.insert_image(line, 0, f"photo.{photo_type(image)}", {"image_data": io.BytesIO(image), **_scale(image), "x_offset": 3, "y_offset": 3, "object_position": 1})  # fmt: skip
         tick(min(at + CHUNK, len(people)))
-    told.book.close()
+    sheet.close()
 
 
 def _scale(image: bytes) -> dict[str, float]:
@@ -264,45 +230,24 @@ def _scale(image: bytes) -> dict[str, float]:
 
 
 def _overview(people: Sequence[str], stream: IO[bytes], mark: str, tick: Callable[[int], None]) -> None:
-    head = [
-        gettext(w)
-        for w in (
-            "姓名",
-            "性别",
-            "民族",
-            "籍贯",
-            "出生年月",
-            "年龄",
-            "入党时间",
-            "参加工作",
-            "全日制教育",
-            "在职教育",
-            "专业技术职务",
-            "现任职务",
-            "近年考核",
-            "奖惩",
-        )
-    ]
-    told = _Sheet(
-        stream, gettext("干部情况一览表"), head, mark, (9, 5, 6, 12, 9, 5, 9, 9, 22, 22, 12, 34, 26, 26)
-    )
+    sheet = _sheet("overview", OVERVIEW, stream, mark)
     today = date.today()
     for _key, f in _forms(people, tick):
-        told.add((
+        sheet.add((
             f.name, f.sex, f.ethnic_group, f.native_place, f.birth_date, _age(f.birth_date, today), f.party_joining, f.work_start,
             " ".join(filter(None, (f.full_time_education, f.full_time_school))), " ".join(filter(None, (f.in_service_education, f.in_service_school))),
             f.professional_title, f.current_post, f.assessments, f.awards,
         ))  # fmt: skip
-    told.book.close()
+    sheet.close()
 
 
 def _age(birth: str, day: date) -> int | None:
-    """Whole years at a day, of a birth written 197503 or 1975.03."""
+    """Whole years at a day, of a birth as a form writes it, 197503."""
     digits = "".join(c for c in birth if c.isdigit())
-    if len(digits) < 6 or not 1 <= int(digits[4:6]) <= 12:
+    try:
+        return full_years(PartialDate(int(digits[:4]), int(digits[4:6])).first(), day)
+    except ValueError:
         return None
-    born = PartialDate(int(digits[:4]), int(digits[4:6]))
-    return day.year - born.year - ((day.month, day.day) < (born.month or 1, 1))
 
 
 # -- in the background ------------------------------------------------------------------------------------------
@@ -323,15 +268,21 @@ def folder() -> Path:
 def make(job: Handout) -> None:
     """Do it (生成): whole or not at all. Raises FormatError."""
     folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    name = f"{uuid.uuid4().hex}.{'zip' if KINDS[job.kind].form else KINDS[job.kind].suffix}"
-    mark = f"{job.account} {datetime.now():%Y-%m-%d %H:%M}"
+    name = f"{uuid.uuid4().hex}.{KINDS[job.kind].together}"
 
     def tick(done: int) -> None:
         Handout.objects.filter(pk=job.pk).update(done=done)
 
     with tempfile.NamedTemporaryFile(dir=folder(), delete=False) as stream:
         try:
-            write(job.kind, job.people, stream, (bool(job.seen[0]), bool(job.seen[1])), mark, tick)
+            write(
+                job.kind,
+                job.people,
+                stream,
+                (bool(job.seen[0]), bool(job.seen[1])),
+                mark_of(job.account),
+                tick,
+            )
         except BaseException:
             Path(stream.name).unlink()
             raise

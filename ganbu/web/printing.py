@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +25,7 @@ from ganbu.vocabulary import load_vocabulary
 from ganbu.web.handouts import AT_ONCE, KEPT_DAYS, KINDS, ask, file_name, folder, reach, shown_to, write
 from ganbu.web.people import number, over
 from ganbu.web.query import one_of
+from ganbu.web.sheets import mark_of
 
 MOST_NOTED = 5000  # people whose identities an audit entry lists
 
@@ -90,14 +90,14 @@ def roster(request: HttpRequest) -> HttpResponseBase:
         return redirect("exports")
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
-        write(kind, people, stream, seen, f"{may.account} {datetime.now():%Y-%m-%d %H:%M}")
+        write(kind, people, stream, seen, mark_of(may.account))
     except GanbuError as error:
         stream.close()
         messages.error(request, str(error))
         return redirect("people")
     audit.append("export", "", **noted)
     stream.seek(0)
-    name = f"{kind}.{'zip' if KINDS[kind].form else KINDS[kind].suffix}"
+    name = f"{kind}.{KINDS[kind].together}"
     return FileResponse(stream, as_attachment=True, filename=name)
 
 
