@@ -20,7 +20,6 @@ from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card
-from ganbu.web.people import findings_on
 from ganbu.web.sheets import workbook
 
 
@@ -40,6 +39,15 @@ def visible_findings(may: Rights, run: EvaluationRun) -> QuerySet[Finding]:
     return found.filter(
         Q(register="person", subject__in=people) | Q(register="unit", subject__in=units) | Q(register="team", subject__in=teams)
     )  # fmt: skip
+
+
+def findings_on(may: Rights, card: Card, run: EvaluationRun) -> QuerySet[Finding]:
+    """What a run found of one person, without what rests on registers that the account may not see of them."""
+    found = Finding.objects.filter(run=run, register="person", subject=card.pk)
+    hidden = [r.name for r in vocabulary().registers.values() if r.secrecy == "sensitive" and not may.sees(r)]
+    for name in hidden:
+        found = found.exclude(reads__contains=f"|{name}|")
+    return found
 
 
 @door("rules.read")

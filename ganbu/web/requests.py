@@ -21,7 +21,8 @@ from ganbu.records.dossier.issues import contradictions
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, Request
 from ganbu.records.writing import current_row, row_values, writing
-from ganbu.web.people import over, read_form
+from ganbu.web.corrections import read_form
+from ganbu.web.people import over
 
 
 @door("requests.make", methods=("GET", "POST"))

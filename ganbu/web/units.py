@@ -26,8 +26,9 @@ from ganbu.records.cards import cards_on
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.writing import current_row, writing
+from ganbu.web.corrections import form_fields, read_form
 from ganbu.web.findings import visible_findings
-from ganbu.web.people import as_of, form_fields, number, read_form
+from ganbu.web.people import as_of, number
 
 AGE_BANDS = (
     (0, 35, gettext_lazy("35 岁及以下")), (36, 40, "36–40"), (41, 45, "41–45"), (46, 50, "46–50"), (51, 55, "51–55"),

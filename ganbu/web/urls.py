@@ -7,7 +7,20 @@ from django.views.i18n import set_language
 
 from ganbu.access import views as access
 from ganbu.access.middleware import ANYBODY, door
-from ganbu.web import dossier, findings, home, imports, people, printing, query, registers, requests, units
+from ganbu.web import (
+    changes,
+    corrections,
+    dossier,
+    findings,
+    home,
+    imports,
+    people,
+    printing,
+    query,
+    registers,
+    requests,
+    units,
+)
 
 
 class Identity:
@@ -48,9 +61,9 @@ urlpatterns: list[URLPattern] = [
     path("audit/verify/", access.audit_verify, name="audit-verify"),
     path("own/", people.own, name="own"),
     path("people/", people.people, name="people"),
-    path("people/new/", people.new_person, name="new-person"),
+    path("people/new/", corrections.new_person, name="new-person"),
     path("people/compare/", people.compare, name="compare"),
-    path("people/alike/", people.alike, name="alike"),
+    path("people/alike/", changes.alike, name="alike"),
     path("people/roster/", printing.roster, name="roster"),
     path("exports/", printing.exports, name="exports"),
     path("exports/<int:pk>/", printing.export, name="export"),
@@ -60,14 +73,14 @@ urlpatterns: list[URLPattern] = [
     path("people/<id:person>/file/custody/", dossier.custody, name="file-custody"),
     path("people/<id:person>/growth/", dossier.growth, name="growth"),
     path("people/<id:person>/photo/", people.photo, name="photo"),
-    path("people/<id:person>/history/", people.history, name="history"),
-    path("people/<id:person>/resume/", people.reconcile, name="reconcile"),
+    path("people/<id:person>/history/", changes.history, name="history"),
+    path("people/<id:person>/resume/", corrections.reconcile, name="reconcile"),
     path("people/<id:person>/request/", requests.make, name="request-make"),
     path("people/<id:person>/form/<str:kind>/", printing.form, name="form"),
     path("people/<id:person>/reveal/<str:field>/", people.reveal, name="reveal"),
-    path("people/<id:person>/edit/<str:register>/", people.edit, name="add"),
-    path("people/<id:person>/edit/<str:register>/<id:identity>/", people.edit, name="edit"),
-    path("changes/<int:pk>/undo/", people.undo_change, name="undo-change"),
+    path("people/<id:person>/edit/<str:register>/", corrections.edit, name="add"),
+    path("people/<id:person>/edit/<str:register>/<id:identity>/", corrections.edit, name="edit"),
+    path("changes/<int:pk>/undo/", changes.undo_change, name="undo-change"),
     path("units/", units.units, name="units"),
     path("units/<int:pk>/", units.unit, name="unit"),
     path("units/<int:pk>/below/", units.children, name="children"),
