@@ -25,7 +25,7 @@ from ganbu.records.people import merge_people
 from ganbu.records.queries import Held
 from ganbu.records.writing import undo
 from ganbu.vocabulary import Field, Register
-from ganbu.web.people import card_or_404, named, over, sensitive_read
+from ganbu.web.people import card_or_404, name_of, over, sensitive_read
 
 
 @door("people.read", "own.read")
@@ -56,7 +56,7 @@ def history(request: HttpRequest, person: str) -> HttpResponse:
                 refs.setdefault(item.target, set()).update(str(v) for v in (old, new) if v)
     names = {kind: queries.names_of(kind, wanted) for kind, wanted in refs.items()}
     named = [
-        (change, register, act, [(i, named(names, i, old), named(names, i, new)) for i, old, new in told])
+        (change, register, act, [(i, name_of(names, i, old), name_of(names, i, new)) for i, old, new in told])
         for change, register, act, told in lines
     ]
     looked = AuditEntry.objects.filter(subject=card.pk).exclude(action__startswith="record.")[:50] if may.may("people.write") else []  # fmt: skip

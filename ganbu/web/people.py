@@ -242,7 +242,7 @@ def told_of(may: Rights, rows: list[Held]) -> list[list[tuple[Field, Any]]]:
         if item.kind == "ref":
             wanted.setdefault(item.target, set()).add(str(value))
     names = {kind: queries.names_of(kind, of) for kind, of in wanted.items()}
-    return [[(item, named(names, item, value)) for item, value in of] for of in cells]
+    return [[(item, name_of(names, item, value)) for item, value in of] for of in cells]
 
 
 @door("people.read", "own.read")
@@ -273,7 +273,7 @@ def reveal(request: HttpRequest, person: str, field: str) -> HttpResponse:
     return render(request, "web/reveal.html", {"value": row.values.get(field) if row else ""})
 
 
-def named(names: dict[str, dict[str, str]], item: Field, value: Any) -> Any:
+def name_of(names: dict[str, dict[str, str]], item: Field, value: Any) -> Any:
     return names[item.target].get(str(value), value) if item.kind == "ref" and value is not None else value
 
 
