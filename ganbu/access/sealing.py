@@ -34,13 +34,17 @@ class Keys:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         if not self.path.exists():
-            self._begin()
+            raise SealError(f"没有密钥文件 {self.path}：请从备份放回；新的安装先运行 ganbu migrate")
         self._read()
 
-    def _begin(self) -> None:
-        """The first keys; of two processes that begin at once, one makes them."""
+    @staticmethod
+    def begin(folder: Path) -> None:
+        """Make the first keys, unless there are some; of two processes that begin at once, one makes them."""
+        path = folder / FILE
+        if path.exists():
+            return
         try:
-            write_secret(self.path, json.dumps({"current": "1", "keys": {"1": _fresh()}, "marks": _fresh()}, indent=2) + "\n", fresh=True)  # fmt: skip
+            write_secret(path, json.dumps({"current": "1", "keys": {"1": _fresh()}, "marks": _fresh()}, indent=2) + "\n", fresh=True)  # fmt: skip
         except FileExistsError:
             return
 
@@ -87,30 +91,17 @@ class Keys:
         return name
 
 
-def _sealed_before() -> bool:
-    """Whether the database holds a sealed value already."""
-    from django.db import connection
-
-    if "record_person" not in connection.introspection.table_names():
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM record_person WHERE id_number IS NOT NULL OR phone IS NOT NULL LIMIT 1")
-        return cursor.fetchone() is not None
-
-
 def _fresh() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 @lru_cache(maxsize=4)
 def _keys(folder: Path) -> Keys:
-    if not (folder / FILE).exists() and _sealed_before():
-        raise SealError(f"数据库里有加密的内容，密钥文件 {folder / FILE} 却不见了：请从备份放回，不要另造")
     return Keys(folder)
 
 
 def keys() -> Keys:
-    """The keys of this installation. Raises SealError when they are gone while the database holds sealed values."""
+    """The keys of this installation. Raises SealError when they are not there."""
     from django.conf import settings
 
     return _keys(settings.KEYS)

@@ -18,8 +18,6 @@ from ganbu.formats.text import name_key
 from ganbu.vocabulary import Register
 
 Row = dict[str, Any]
-# What of the person register each element of a file audit settles (要素对应的人员字段).
-ELEMENT_FIELDS = {"年龄": "birth_date", "工龄": "work_start", "党龄": "party_date", "身份": "identity", "政治面貌": "political_status"}  # fmt: skip
 META = ("recorded_at", "superseded_at", "source", "evidence")
 
 
@@ -128,7 +126,7 @@ class Merge:
                 changes[name] = value
                 continue
             label = register.fields[name].label
-            if register.name == "person" and name in self.determined(key):
+            if (element := register.fields[name].element) and element in self.determined(key):
                 self.issues.append(Issue(file, label, "person.determined", f"档案已认定{label}为 {old[name]}，文件所填不予登记", str(value), str(old[name])))  # fmt: skip
                 continue
             wins = self.prefer_new or f"{register.name}|{key}|{name}" in self.chosen
@@ -144,9 +142,9 @@ class Merge:
         return bool(changes)
 
     def determined(self, person: str) -> frozenset[str]:
-        """The fields of a person that their file has settled (已认定): no import changes them."""
-        elements = {str(row.get("element")) for row in self.of_person("file_element", person) if row.get("result") == "已认定"}  # fmt: skip
-        return frozenset(ELEMENT_FIELDS[name] for name in elements if name in ELEMENT_FIELDS)
+        """The elements that the file of a person has settled (已认定): no import changes their fields."""
+        rows = self.of_person("file_element", person)
+        return frozenset(str(row.get("element")) for row in rows if row.get("result") == "已认定")
 
     def tables(self) -> Records:
         """The tables that changed, history included."""

@@ -25,7 +25,7 @@ class Field:
 
     `kind` is one of id, text, int, decimal, date, time, bool, code, ref; `target` names the code table or the
     register; `digits` and `scale` are those of a decimal; `national` is the national field code such as A0101;
-    `sealed` fields are encrypted in a database.
+    `sealed` fields are encrypted in a database; `element` is the element of a file audit that settles the field.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Field:
     national: str = ""
     secrecy: str = "internal"
     sealed: bool = False
+    element: str = ""
 
     @property
     def type_text(self) -> str:
@@ -117,6 +118,12 @@ class Vocabulary:
             if name in self.registers and not self.registers[name].local:
                 raise PackError(f"登记表“{name}”是核心登记表，不能重新声明", place)
             merged[name] = replace(_register(name, spec, place), local=True)
+            if any(item.sealed for item in merged[name].fields.values()):
+                raise PackError(
+                    f"自建登记表“{name}”的字段不能写 sealed：只有核心登记表加密存放",
+                    place,
+                    "要保密请写 secrecy: sensitive",
+                )
         return replace(self, registers=merged)
 
 
@@ -143,6 +150,7 @@ def _field(register: str, name: str, spec: Mapping[str, Any], place: Place | Non
         national=str(spec.get("code", "")),
         secrecy=str(spec.get("secrecy", "internal")),
         sealed=bool(spec.get("sealed", False)),
+        element=str(spec.get("element", "")),
     )
 
 

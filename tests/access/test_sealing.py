@@ -18,7 +18,9 @@ from ganbu.access.sealing import Keys, SealError
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory):
-    return Keys(tmp_path_factory.mktemp("keys"))
+    folder = tmp_path_factory.mktemp("keys")
+    Keys.begin(folder)
+    return Keys(folder)
 
 
 @given(text=st.text(max_size=200), place=st.text(max_size=40))
@@ -39,6 +41,7 @@ def test_a_changed_byte_does_not_open(held):
 
 
 def test_old_values_open_after_a_rotation(tmp_path):
+    Keys.begin(tmp_path)
     keys = Keys(tmp_path)
     sealed, mark = keys.seal("甲", "p"), keys.mark("甲")
     assert keys.rotate() == "2"
@@ -73,3 +76,12 @@ def test_the_database_refuses_to_change_the_chain(statement):
     audit.append("test", "s")
     with pytest.raises((DatabaseError, sqlite3.DatabaseError), match="append-only"), transaction.atomic(), connection.cursor() as cursor:  # fmt: skip
         cursor.execute(statement)
+
+
+def test_keys_that_are_gone_are_never_made_anew(tmp_path):
+    with pytest.raises(SealError, match="请从备份放回"):
+        Keys(tmp_path)
+    Keys.begin(tmp_path)
+    first = (tmp_path / "field-keys.json").read_bytes()
+    Keys.begin(tmp_path)
+    assert (tmp_path / "field-keys.json").read_bytes() == first

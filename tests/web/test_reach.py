@@ -312,7 +312,7 @@ def test_who_owes_an_entry_is_listed_until_it_is_there(sign_in, someone):
 
 
 @pytest.mark.parametrize(
-    ("spec", "complaint"), [({"evry": "month"}, "是否想写：every"), ({"every": "monthly"}, "每|every 应为")]
+    ("spec", "complaint"), [({"evry": "month"}, "是否想写：every"), ({"every": "monthly"}, "every 应为")]
 )
 def test_what_a_register_cannot_say_is_refused(spec, complaint):
     fields = {"x_id": {"type": "id"}, "person": {"type": "ref(person)"}}

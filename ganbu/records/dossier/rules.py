@@ -14,7 +14,6 @@ import yaml
 from django.conf import settings
 
 from ganbu.errors import PackError, Place
-from ganbu.records.merging import ELEMENT_FIELDS
 from ganbu.vocabulary import load_vocabulary
 
 OWN = "dossier.yaml"
@@ -38,7 +37,8 @@ class Element:
     @property
     def field(self) -> str:
         """The field of the person register that it settles; empty where it settles none."""
-        return ELEMENT_FIELDS.get(self.name, "")
+        fields = load_vocabulary().registers["person"].fields.values()
+        return next((item.name for item in fields if item.element == self.name), "")
 
     @property
     def dated(self) -> bool:
