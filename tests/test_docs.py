@@ -18,7 +18,7 @@ import typer
 from django.conf import settings
 
 from ganbu import errors
-from ganbu.access.roles import ACTIONS, roles
+from ganbu.access.roles import ACTIONS, purposes, roles
 from ganbu.cli import app
 from ganbu.engine import syntax
 from ganbu.engine.functions import FUNCTIONS
@@ -236,6 +236,7 @@ def issue_codes():
     for file in [*(ROOT / "ganbu/formats").glob("*.py"), *(ROOT / "ganbu/records").glob("*.py")]:
         nodes = [*ast.walk(ast.parse(file.read_text("utf-8")))]
         others = {id(arg) for call in nodes if isinstance(call, ast.Call) and ast.unparse(call.func) in ("audit.append", "files") for arg in call.args}  # fmt: skip
+        others |= {id(node.value) for node in nodes if isinstance(node, ast.keyword) and node.arg == "action"}
         for node in nodes:
             if isinstance(node, ast.Constant) and re.fullmatch(r"(?!ganbu)[a-z_]+\.[a-z_]+", str(node.value)) and id(node) not in others:  # fmt: skip
                 yield node.value
@@ -281,6 +282,12 @@ def test_every_action_is_documented_with_the_roles_that_have_it():
     holders = {name: "、".join(r.label for r in roles().values() if name in r.actions) for name in ACTIONS}
     rows = [f"| `{name}` | {what} | {holders[name]} |" for name, what in ACTIONS.items()]
     assert table("access.md", "## 动作") == rows
+
+
+def test_every_purpose_is_documented_with_what_it_leaves():
+    rows = [f"| {p.label} | {p.english} | {'、'.join(what for name, what in ACTIONS.items() if name in p.actions)} |" for p in purposes().values()]  # fmt: skip
+    assert table("access.md", "## 用途") == rows
+    assert not {name for p in purposes().values() for name in p.actions} - set(ACTIONS)
 
 
 def test_every_sealed_field_is_documented():

@@ -50,7 +50,7 @@ class Rights:
         day = day or date.today()
         self.account = account
         self.held: list[tuple[Grant, Role]] = [
-            (grant, roles()[grant.role])
+            (grant, roles()[grant.role].restricted(grant.purpose))
             for grant in account.grants.all()
             if account.is_active
             and not account.suspended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -14,7 +14,7 @@ from ganbu.vocabulary import Register
 
 @dataclass(frozen=True)
 class Role:
-    """A role: `single` ones are the three administrators, who hold nothing else."""
+    """A role: `single` ones are the three administrators, who hold nothing else; `own` ones are about oneself only."""
 
     name: str
     label: str
@@ -23,16 +23,19 @@ class Role:
     sensitive: frozenset[str]
     writes: frozenset[str]
     single: bool = False
+    own: bool = False
 
     @property
     def called(self) -> str:
         """Its name in the language of the page."""
         return self.english if (get_language() or "").startswith("en") else self.label
 
-    @property
-    def own(self) -> bool:
-        """Whether it is about the account's own person only."""
-        return "own.read" in self.actions
+    def restricted(self, purpose: str) -> Role:
+        """The role as far as a purpose goes; all of it where none is told, nothing for one that is not known."""
+        if not purpose:
+            return self
+        known = purposes().get(purpose)
+        return replace(self, actions=self.actions & known.actions if known else frozenset())
 
     def sees(self, register: str) -> bool:
         """Whether it may see that sensitive register."""
@@ -54,10 +57,26 @@ def roles() -> dict[str, Role]:
     return {
         name: Role(
             name, spec["label"], spec["english"], frozenset(spec["actions"]), frozenset(spec["sensitive"]),
-            frozenset(spec["writes"]), bool(spec.get("single")),
+            frozenset(spec["writes"]), bool(spec.get("single")), "own.read" in spec["actions"],
         )
         for name, spec in told.items()
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a grant is for (用途): only these of the role's actions are given by it."""
+
+    label: str
+    english: str
+    actions: frozenset[str]
+
+
+@cache
+def purposes() -> dict[str, Purpose]:
+    """All purposes by their Chinese name, which is what a grant keeps."""
+    told = yaml.safe_load(files("ganbu.access").joinpath("purposes.yaml").read_text("utf-8"))
+    return {name: Purpose(name, of["english"], frozenset(of["actions"])) for name, of in told.items()}
 
 
 ACTIONS = {

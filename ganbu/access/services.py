@@ -8,11 +8,13 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from ganbu.access import audit
 from ganbu.access.current import current
 from ganbu.access.models import Account, Grant
-from ganbu.access.roles import roles
+from ganbu.access.roles import purposes, roles
 from ganbu.errors import GanbuError, nearest
 
 
@@ -72,9 +74,6 @@ def set_password(account: Account, password: str, by_owner: bool) -> None:
 @transaction.atomic
 def forget_factor(account: Account) -> None:
     """Let an account set up its second factor anew; guarded like a new password. Raises AccessError."""
-    from django_otp.plugins.otp_static.models import StaticDevice
-    from django_otp.plugins.otp_totp.models import TOTPDevice
-
     _taken_over(account)
     TOTPDevice.objects.filter(user=account).delete()
     StaticDevice.objects.filter(user=account).delete()
@@ -112,6 +111,8 @@ def grant(
     """Grant a role. Raises AccessError where the three administrators would mix (三员分立) or one grants oneself."""
     if role not in roles():
         raise AccessError(_("没有角色“%(role)s”。") % {"role": role} + nearest(role, roles()))
+    if purpose and purpose not in purposes():
+        raise AccessError(_("没有用途“%(purpose)s”。") % {"purpose": purpose} + nearest(purpose, purposes()))
     by = current().account
     if by is not None and by.pk == account.pk:
         raise AccessError(_("不能给自己授权"))

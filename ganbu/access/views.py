@@ -24,7 +24,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from ganbu.access import audit, services
 from ganbu.access.middleware import ANYBODY, SIGNED_IN, View, door, verified
 from ganbu.access.models import Account, AuditEntry, Grant
-from ganbu.access.roles import roles
+from ganbu.access.roles import purposes, roles
 
 
 def entry(before: str) -> Callable[[View], View]:
@@ -204,7 +204,11 @@ def grants(request: HttpRequest) -> HttpResponse:
     from ganbu.vocabulary import load_vocabulary
 
     levels = load_vocabulary().codes["management_category"].names()
-    return render(request, "access/grants.html", {"page": page, "roles": roles().values(), "levels": levels})
+    return render(
+        request,
+        "access/grants.html",
+        {"page": page, "roles": roles().values(), "purposes": purposes().values(), "levels": levels},
+    )
 
 
 @door("grants.manage", methods=("POST",))

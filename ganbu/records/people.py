@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Substr
 
+from ganbu.access import audit
+from ganbu.access.models import Account, AuditEntry
 from ganbu.errors import RecordsError
-from ganbu.records.models import MODELS, Card, Change, LocalRow, field_name
+from ganbu.records.models import MODELS, Card, Change, LocalRow, Request, field_name
 from ganbu.records.queries import portrait
-from ganbu.records.writing import Writing, all_registers, current_row, row_values, writing
+from ganbu.records.writing import Writing, all_registers, current_row, row_values, undo, writing
 from ganbu.vocabulary import Register
+
+FOLLOWERS: dict[str, type[Account] | type[Request]] = {"accounts": Account, "requests": Request}
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,37 @@ def merge_people(keep: str, gone: list[str], reason: str) -> Change:
             photo = None if portrait(keep) else portrait(one)
             if photo is not None:
                 act.photo(keep, bytes(photo.image), photo.kind)
+        follow(act.change, gone, keep)
         values[register.id_field] = keep
         if values != row_values(register, kept):
             act.correct(register, keep, values)
     return act.change
+
+
+def follow(change: Change, gone: list[str], keep: str) -> None:
+    """Accounts and requests of people who were merged go with them; the audit chain keeps whose they were."""
+    moved: dict[str, dict[int, str]] = {}
+    for kind, model in FOLLOWERS.items():
+        rows = model.objects.filter(person__in=gone)
+        moved[kind] = dict(rows.values_list("pk", "person"))
+        rows.update(person=keep)
+    if any(moved.values()):
+        audit.append("people.follow", keep, change=change.pk, moved=moved)
+
+
+def unfollow(change: Change) -> None:
+    """They go back when the merge is undone."""
+    for noted in AuditEntry.objects.filter(action="people.follow", detail__change=change.pk):
+        for kind, rows in noted.detail["moved"].items():
+            for pk, person in rows.items():
+                FOLLOWERS[kind].objects.filter(pk=pk).update(person=person)
+
+
+@transaction.atomic
+def undo_merge(change: Change, reason: str) -> None:
+    """Take a merge back (撤销合并). Raises RecordsError when later work builds on it."""
+    undo(change, reason)
+    unfollow(change)
 
 
 def _pass_on(act: Writing, register: Register, gone: str, keep: str) -> None:

@@ -21,7 +21,7 @@ from ganbu.records import queries
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, Change
 from ganbu.records.people import alike as find_alike
-from ganbu.records.people import merge_people
+from ganbu.records.people import merge_people, undo_merge
 from ganbu.records.queries import Held
 from ganbu.records.writing import undo
 from ganbu.vocabulary import Field, Register
@@ -125,7 +125,7 @@ def undo_change(request: HttpRequest, pk: int) -> HttpResponse:
     if not _covers(queries.visible(rights(request).scope("people.merge")), change):
         raise Http404
     try:
-        undo(change, _("撤销合并"))
+        undo_merge(change, _("撤销合并"))
         messages.success(request, _("已撤销，各人恢复原样"))
     except GanbuError as error:
         messages.error(request, str(error))

@@ -25,6 +25,7 @@ from ganbu.formats.lrmx import read_lrmx
 from ganbu.records import queries
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, Handout
+from ganbu.records.people import merge_people
 from ganbu.records.writing import writing
 from ganbu.vocabulary import load_vocabulary
 from ganbu.web import worker
@@ -320,3 +321,45 @@ def test_what_a_register_cannot_say_is_refused(spec, complaint):
         load_vocabulary().with_registers(
             {"x": {"label": "表", "subject": "person", "fields": fields, **spec}}
         )
+
+
+# -- what a grant is for ------------------------------------------------------------------------------------------------
+
+
+def test_a_grant_gives_only_what_its_purpose_needs(someone):
+    account = create_account("for", "for", PASSWORD, must_change=False)
+    with pytest.raises(AccessError, match="没有用途“好奇”"):
+        grant(account, "cadre_section", purpose="好奇")
+    grant(account, "cadre_section", purpose="统计分析")
+    client = Client()
+    client.force_login(account, "django.contrib.auth.backends.ModelBackend")
+    assert client.get("/query/cross/").status_code == 200
+    for place in (reverse("person", args=[someone.pk]), "/imports/", "/exports/"):
+        assert client.get(place).status_code in (403, 404)
+    held = account.grants.get()
+    held.purpose = "不在表里的"
+    assert not Rights(account.__class__.objects.get(pk=account.pk)).may("people.write")
+    account.grants.update(purpose="不在表里的")
+    assert not Rights(account.__class__.objects.get(pk=account.pk)).may("people.find"), (
+        "unknown gives nothing"
+    )
+
+
+def test_the_security_administrator_chooses_a_purpose(sign_in):
+    create_account("chosen", "某人", PASSWORD, must_change=False)
+    page = sign_in("security_admin").post("/grants/", {"account": "chosen", "role": "leader", "purpose": "选拔任用"}, follow=True).content.decode()  # fmt: skip
+    assert "选拔任用" in page
+    assert Account.objects.get(username="chosen").grants.get().purpose == "选拔任用"
+
+
+def test_an_account_goes_with_whom_it_was_merged_into_and_back(sign_in, someone, stranger):
+    account = Account.objects.get(username="cadre")
+    assert account.person == someone.pk
+    with acting(name="测试"):
+        change = merge_people(stranger.pk, [someone.pk], "重复")
+    account.refresh_from_db()
+    assert account.person == stranger.pk
+    assert sign_in("cadre").get("/own/").headers["Location"] == reverse("person", args=[stranger.pk])
+    assert sign_in("cadre_section").post(reverse("undo-change", args=[change.pk])).status_code == 302
+    account.refresh_from_db()
+    assert account.person == someone.pk

@@ -9,7 +9,7 @@ from django import template
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from ganbu.access.roles import roles
+from ganbu.access.roles import Purpose, purposes, roles
 from ganbu.dates import PartialDate
 from ganbu.engine.explain import shown as explained
 from ganbu.records.local import vocabulary
@@ -40,6 +40,13 @@ def role(name: str) -> str:
 
 
 @register.filter
+def purpose(one: Purpose | str) -> str:
+    """The name of a purpose in the language of the page."""
+    known = purposes().get(one) if isinstance(one, str) else one
+    return str(one) if known is None else known.english if english() else known.label
+
+
+@register.filter
 def audit_action(name: str) -> str:
     """An audit action in words."""
     return _(AUDIT.get(name, name))
@@ -54,7 +61,7 @@ AUDIT = {
     "record.file": "档案审核与收转", "read.sensitive": "查看敏感登记表", "read.reveal": "查看原值", "export": "导出", "print": "打印",
     "packs.adopt": "采用规则包", "keys.rotate": "更换密钥", "evaluate": "评估", "query": "查询", "import.upload": "上传文件",
     "export.fetch": "取走导出文件", "request.make": "申请更正", "request.granted": "同意更正申请", "request.refused": "退回更正申请",
-    "account.confirm": "恢复授权", "backup": "备份", "restore": "恢复",
+    "account.confirm": "恢复授权", "people.follow": "账号和申请随合并的人", "backup": "备份", "restore": "恢复",
 }  # fmt: skip
 
 
