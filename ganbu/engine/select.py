@@ -16,12 +16,13 @@ NAME = "筛选"
 
 
 def select(
-    records: Records | Store, condition: str, as_of: date, vocabulary: Vocabulary | None = None
-) -> list[str]:
+    records: Records | Store, condition: str, as_of: date, vocabulary: Vocabulary | None = None,
+    known_at: str = "",
+) -> list[str]:  # fmt: skip
     """The identities of the people for whom the condition is true, in the order of the record. Raises PackError."""
     place = Place("<条件>", 1, 1)
     body = Mapping(place)
     body.update({"policy": NAME, "kind": "eligibility", "require": Mapping(place)})
     body["require"]["条件"] = Text(condition, place)
     pack = Pack(NAME, NAME, Path(NAME), Mapping(place), own={NAME: body}, words=vocabulary)
-    return evaluate(pack, records, as_of, [NAME]).subjects(NAME, "符合")
+    return evaluate(pack, records, as_of, [NAME], known_at=known_at).subjects(NAME, "符合")

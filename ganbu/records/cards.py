@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from django.db import connection
@@ -21,7 +21,7 @@ from ganbu.records.writing import insert_rows
 from ganbu.vocabulary import load_vocabulary
 
 Row = dict[str, Any]
-_NEEDED = ("person", "appointment", "rank", "education")
+NEEDED = ("person", "appointment", "rank", "education")
 # What a complete record has (完整度): each counts the same.
 WANTED = (
     "name", "sex", "birth_date", "ethnic_group", "native_place", "birth_place", "political_status", "work_start",
@@ -67,7 +67,7 @@ def rebuild_tree() -> None:
     today = date.today()
     rows = {
         key: row for key, row in rows.items()
-        if row.get("abolished_on") is None or PartialDate.last(_partial(row["abolished_on"])) > today
+        if row.get("abolished_on") is None or PartialDate.last(partial(row["abolished_on"])) > today
     }  # fmt: skip
     nodes = {node.unit: node for node in UnitNode.objects.all()}
     gone = [node.pk for key, node in nodes.items() if key not in rows]
@@ -80,38 +80,33 @@ def rebuild_tree() -> None:
     UnitNode.objects.bulk_create(fresh, batch_size=1000)
     nodes = {node.unit: node for node in UnitNode.objects.all()}
     before = _standing(("name", "parent_id", "path", "depth", "place"), nodes.values())
+    for place, (key, above) in enumerate(arranged(rows)):
+        node, parent = nodes[key], nodes[above] if above else None
+        node.name = str(rows[key].get("name") or key)[:300]
+        node.parent, node.depth = parent, parent.depth + 1 if parent else 0
+        node.path = f"{parent.path if parent else '/'}{node.pk}/"
+        node.place = place
+    _update(("name", "parent_id", "path", "depth", "place"), before, nodes.values())
+
+
+def arranged(rows: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
+    """Units from the top down, each with the one above it; those that are each other's parent stand at the top."""
     children: dict[str, list[str]] = defaultdict(list)
     for key, row in rows.items():
         parent = str(row.get("parent") or "")
         children[parent if parent in rows and parent != key else ""].append(key)
-    place = 0
     seen: set[str] = set()
-
-    def walk(key: str, above: UnitNode | None) -> None:
-        nonlocal place
-        stack = [(key, above)]
+    for root in (*children[""], *rows):
+        stack = [(root, "")]
         while stack:
-            one, parent = stack.pop()
-            if one in seen:
-                continue
-            seen.add(one)
-            node = nodes[one]
-            node.name = str(rows[one].get("name") or one)[:300]
-            node.parent, node.depth = parent, parent.depth + 1 if parent else 0
-            node.path = f"{parent.path if parent else '/'}{node.pk}/"
-            node.place = place
-            place += 1
-            stack += [(child, node) for child in reversed(children.get(one, []))]
-
-    for root in children[""]:
-        walk(root, None)
-    for key in rows:  # units that are each other's parent stand at the top
-        if key not in seen:
-            walk(key, None)
-    _update(("name", "parent_id", "path", "depth", "place"), before, nodes.values())
+            one, above = stack.pop()
+            if one not in seen:
+                seen.add(one)
+                yield one, above
+                stack += [(child, one) for child in reversed(children.get(one, []))]
 
 
-def _partial(value: Any) -> PartialDate:
+def partial(value: Any) -> PartialDate:
     return value if isinstance(value, PartialDate) else PartialDate(value.year, value.month, value.day)
 
 
@@ -146,10 +141,10 @@ def _update(names: tuple[str, ...], before: dict[int, tuple[Any, ...]], nodes: I
 
 
 def _refresh(people: list[str], whole: bool = False) -> None:
-    records = snapshot((*_NEEDED, "assessment", "family"), None if whole else people)
+    records = snapshot((*NEEDED, "assessment", "family"), None if whole else people)
     chosen = set(people)
     rows = {str(r["person_id"]): r for r in records.rows("person") if str(r["person_id"]) in chosen}
-    of = {name: _by_person(records, name, chosen) for name in _NEEDED[1:]}
+    of = {name: _by_person(records, name, chosen) for name in NEEDED[1:]}
     has = {name: _mentioned(records, name) for name in WANTED_ROWS}
     nodes = {node.unit: node for node in UnitNode.objects.all()}
     for at in range(0, len(people), 500):
@@ -158,7 +153,7 @@ def _refresh(people: list[str], whole: bool = False) -> None:
     former, today = _former_names(people if not whole else None), date.today()
     cards, seats = [], []
     for key, row in rows.items():
-        card, own = _card(key, row, of, has, nodes, former.get(key, ()), today)
+        card, own = card_of(key, row, of, has, nodes, former.get(key, ()), today)
         cards.append(card)
         seats += [(key, node.pk, team) for node, team in own]
     fields = list(Card._meta.concrete_fields)
@@ -201,9 +196,9 @@ def _mentioned(records: Records, name: str) -> set[str]:
     return set() if table is None else set(table["person"].to_pylist())
 
 
-def _card(
-    key: str, row: Row, of: dict[str, dict[str, list[Row]]], has: dict[str, set[str]],
-    nodes: dict[str, UnitNode], former: Iterable[str], day: date,
+def card_of(
+    key: str, row: Row, of: dict[str, dict[str, list[Row]]], has: Mapping[str, set[str]],
+    nodes: Mapping[str, UnitNode], former: Iterable[str], day: date,
 ) -> tuple[Card, list[tuple[UnitNode, str]]]:  # fmt: skip
     codes = load_vocabulary().codes
     name = str(row.get("name") or key)
@@ -221,7 +216,7 @@ def _card(
     ranks = [r for r in of["rank"].get(key, ()) if _holds(r, day)]
     number = str(row.get("id_number") or "").upper()
     filled = sum(row.get(field) not in (None, "") for field in WANTED) + sum(
-        key in has[n] for n in WANTED_ROWS
+        key in has.get(n, ()) for n in WANTED_ROWS
     )
     text = str(row.get("current_post_text") or "") or "、".join(
         f"{nodes[str(p['unit'])].name if str(p.get('unit')) in nodes else ''}{p.get('title') or ''}"
@@ -231,9 +226,9 @@ def _card(
     card = Card(
         person=key, name=name[:120], pinyin="".join(syllables)[:200], initials="".join(s[:1] for s in syllables)[:40],
         former="、".join(sorted({n for n in former if n and n != name}))[:300], sex=str(row.get("sex") or ""),
-        birth=_partial(birth).iso() if birth else "", ethnic_group=str(row.get("ethnic_group") or "")[:30],
+        birth=partial(birth).iso() if birth else "", ethnic_group=str(row.get("ethnic_group") or "")[:30],
         political_status=str(row.get("political_status") or "")[:30], education=education[:60], post=text,
-        node_id=node.pk if node else None, level=level[:60], rank=str(ranks[-1].get("rank") or "")[:60] if ranks else "",
+        node=node, level=level[:60], rank=str(ranks[-1].get("rank") or "")[:60] if ranks else "",
         management=str(row.get("management") or "")[:60], status=str(row.get("status") or "")[:30],
         completeness=round(100 * filled / (len(WANTED) + len(WANTED_ROWS))),
         number_mark=keys().mark(number) if number else "", tail_mark=keys().mark(number[-4:]) if number else "",
@@ -287,42 +282,18 @@ def _rank(order: tuple[str, ...], word: str) -> int:
 def _holds(row: Row, day: date) -> bool:
     """Whether a post is held on a day: begun, and not ended."""
     begun, ended = row.get("start_date"), row.get("end_date")
-    return not (begun and _partial(begun).first() > day) and not (ended and _partial(ended).last() <= day)
+    return not (begun and partial(begun).first() > day) and not (ended and partial(ended).last() <= day)
 
 
-def cards_on(people: Iterable[str], day: date, moment: datetime | None = None) -> dict[str, Card]:
-    """What lists would have shown of some people on a day, by what was known at a moment (当日卡片); none is stored."""
-    chosen = sorted(set(people))
-    if not chosen:
-        return {}
-    found = snapshot(_NEEDED, chosen, history=True)
-    rows = {
-        name: [row for row in found.rows(name) if _known(row, moment) and _begun(row, day)] for name in found.tables
-    }  # fmt: skip
-    of: dict[str, dict[str, list[Row]]] = {}
-    for name in _NEEDED[1:]:
-        of[name] = defaultdict(list)
-        for row in rows.get(name, ()):
-            of[name][str(row.get("person"))].append(row)
-    nodes = {node.unit: node for node in UnitNode.objects.all()}
-    has: dict[str, set[str]] = {name: set() for name in WANTED_ROWS}
-    return {
-        str(row["person_id"]): _card(str(row["person_id"]), row, of, has, nodes, (), day)[0]
-        for row in rows.get("person", ())
-    }
-
-
-def _known(row: Row, moment: datetime | None) -> bool:
-    ended = row.get("superseded_at")
-    if moment is None:
-        return ended is None
-    return bool(row["recorded_at"] <= moment) and (ended is None or ended > moment)
-
-
-def _begun(row: Row, day: date) -> bool:
-    """Whether a study had been finished by a day; other rows are asked by their own dates."""
-    ended = row.get("end_date") if "school" in row else None
-    return not ended or _partial(ended).first() <= day
-
-
-__all__ = ["WANTED", "WANTED_ROWS", "cards_on", "count_people", "rebuild_tree", "refresh", "turning"]
+__all__ = [
+    "NEEDED",
+    "WANTED",
+    "WANTED_ROWS",
+    "arranged",
+    "card_of",
+    "count_people",
+    "partial",
+    "rebuild_tree",
+    "refresh",
+    "turning",
+]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from ganbu.engine.records import Records
@@ -25,15 +25,15 @@ _WINDOW = 200  # changes looked at again: one with a lower number may be committ
 class Tables(MutableMapping[str, Any]):
     """The tables of the record by register, each read when first asked for; those without a row are not there."""
 
-    def __init__(self, words: Vocabulary) -> None:
-        self.words = words
+    def __init__(self, words: Vocabulary, history: bool = False) -> None:
+        self.words, self.history = words, history
         self.read: dict[str, Any] = {}  # None: read, and without a row
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.words.registers:
             raise KeyError(name)
         if name not in self.read:
-            self.read[name] = snapshot((name,), vocabulary=self.words, sealed=False).tables.get(name)
+            self.read[name] = snapshot((name,), None, self.history, self.words, sealed=False).tables.get(name)
         if self.read[name] is None:
             raise KeyError(name)
         return self.read[name]
@@ -104,7 +104,15 @@ def _store() -> Store:
     return made
 
 
-def people_where(condition: str, day: date) -> list[str]:
-    """The people for whom a condition of the rule language is true on a day. Raises PackError."""
+def people_where(condition: str, day: date, moment: datetime | None = None) -> list[str]:
+    """The people for whom a condition of the rule language is true on a day, by what was known at a moment. Raises PackError.
+
+    What is known now is kept ready; what was known before is read anew, as far as the condition asks for it.
+    """
+    if moment is not None:
+        words = vocabulary()
+        return select(
+            Store(Records(Tables(words, history=True), words)), condition, day, words, moment.isoformat(" ")
+        )
     with reading() as store:
         return select(store, condition, day, vocabulary())

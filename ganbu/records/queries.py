@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from ganbu.access.models import Grant
 from ganbu.access.perms import Rights, Scope
@@ -84,6 +85,15 @@ def _begins(field: str, text: str) -> Q:
     if connection.vendor == "postgresql":
         return Q(**{f"{field}__startswith": text})
     return Q(**{f"{field}__gte": text, f"{field}__lt": text + "\U0010ffff"})
+
+
+def one_of(field: str, values: list[str]) -> Q:
+    """Rows whose field is one of many values, all in one parameter."""
+    postgresql = connection.vendor == "postgresql"
+    statement = (
+        "SELECT jsonb_array_elements_text(%s::jsonb)" if postgresql else "SELECT value FROM json_each(%s)"
+    )
+    return Q(**{f"{field}__in": RawSQL(statement, [json.dumps(values)])})  # noqa: S611 - one bound parameter
 
 
 def find(cards: QuerySet[Card], text: str) -> QuerySet[Card]:

@@ -30,6 +30,7 @@ from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.tables import typed
 from ganbu.records.writing import current_row, row_values
 from ganbu.vocabulary import load_vocabulary
+from ganbu.web.asof import looked
 from ganbu.web.people import card_or_404, over, sensitive_read, told_of
 from ganbu.web.sheets import workbook
 
@@ -331,7 +332,7 @@ def _material(text: dict[str, str]) -> Row:
 @door("files.read")
 def missing(request: HttpRequest) -> HttpResponseBase:
     """What is missing from the files of a unit, as a workbook to send there."""
-    node = get_object_or_404(UnitNode, pk=request.GET.get("unit") or 0)
+    node = get_object_or_404(UnitNode, unit=request.GET.get("unit", ""))
     cards = queries.visible(rights(request).scope("files.read")).filter(node__path__startswith=node.path)
     people = list(cards.order_by("place", "pk").values_list("pk", "name", "post")[:5000])
     chain.append("export", "", kind="missing_materials", unit=node.unit, rows=len(people))
@@ -352,12 +353,13 @@ def missing(request: HttpRequest) -> HttpResponseBase:
 def growth(request: HttpRequest, person: str) -> HttpResponse:
     """The growth file (成长档案): what the registers tell of how somebody grew, part by part, the newest first."""
     (card, may), words = over(request, person), vocabulary().registers
-    rows = queries.known(queries.held(card.pk))
+    when = looked(request)
+    rows = queries.known(queries.held(card.pk), when.moment)
     parts, seen = [], []
     for name, of in rules().growth.items():
         registers = [words[r] for r in of if r in words and may.sees(words[r])]
         seen += [r.name for r in registers if r.secrecy == "sensitive" and rows.get(r.name)]
-        entries = [row for r in registers for row in rows.get(r.name, ())]
+        entries = [row for r in registers for row in rows.get(r.name, ()) if row.happened_by(when.day)]
         entries.sort(key=lambda row: _when(row), reverse=True)
         parts.append((name, entries[:MOST_ENTRIES], len(entries)))
     told = iter(told_of(may, [row for _n, of, _c in parts for row in of]))
@@ -370,7 +372,13 @@ def growth(request: HttpRequest, person: str) -> HttpResponse:
     return render(
         request,
         "web/growth.html",
-        {"card": card, "parts": shown, "bare": [n for n, of, _c in shown if not of], "owed": owed},
+        {
+            "card": card,
+            "parts": shown,
+            "bare": [n for n, of, _c in shown if not of],
+            "owed": owed,
+            "when": when,
+        },
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef
+from django.core.paginator import Page, Paginator
+from django.db.models import Exists, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -18,14 +18,17 @@ from ganbu.access.perms import Rights, rights
 from ganbu.dates import PartialDate, full_years
 from ganbu.findings.models import EvaluationRun
 from ganbu.records import queries
+from ganbu.records.asof import cards_on, recorded
 from ganbu.records.cards import WANTED, WANTED_ROWS
 from ganbu.records.local import vocabulary
-from ganbu.records.models import Card, Seat
+from ganbu.records.models import Card, UnitNode
 from ganbu.records.queries import Held
 from ganbu.vocabulary import Field, Register
+from ganbu.web.asof import AsOf, looked
 from ganbu.web.findings import findings_on
 from ganbu.web.templatetags.ganbu import label
 from ganbu.web.timeline import timeline
+from ganbu.web.trees import Then, Today, units_of
 
 DRAWN = ("sanction",)  # the sensitive registers that the timeline shows
 COLUMNS = (
@@ -54,40 +57,36 @@ def over(request: HttpRequest, person: str, action: str = "people.read") -> tupl
     return card, queries.rights_on(rights(request), card)
 
 
+def below(cards: QuerySet[Card], known: Today | Then, unit: str) -> tuple[QuerySet[Card], UnitNode | None]:
+    """Those of some people with a post in a unit or below it, and the unit; all where no such unit is known."""
+    node = known.get(unit) if unit else None
+    return (cards, None) if node is None else (cards.filter(Exists(known.seats(node))), node)
+
+
 @door("people.find")
 def people(request: HttpRequest) -> HttpResponse:
-    """The list: search by name, pinyin, initials, number; by unit; paged."""
-    cards = queries.visible(rights(request).scope("people.find"))
-    text, unit = request.GET.get("q", "").strip(), request.GET.get("unit", "")
-    node = queries.visible_units(rights(request).scope("people.find")).filter(pk=number(unit)).first()
-    if node is not None:
-        cards = cards.filter(
-            Exists(Seat.objects.filter(card=OuterRef("pk"), node__path__startswith=node.path))
-        )
+    """The list: search by name, pinyin, initials, number; by unit; paged; of a day."""
+    when, scope = looked(request), rights(request).scope("people.find")
+    cards = recorded(queries.visible(scope), when.moment)
+    cards, node = below(cards, units_of(scope, when), request.GET.get("unit", ""))
+    text = request.GET.get("q", "").strip()
     if text:
         cards = queries.find(cards, text)
-    page = Paginator(cards.order_by("place", "pk"), 50).get_page(request.GET.get("page"))
-    told = {"page": page, "q": text, "node": node, "listing": True}
+    page = paged(cards.order_by("place", "pk"), request, when)
+    told = {"page": page, "q": text, "node": node, "listing": True, "when": when}
     if request.headers.get("HX-Request"):
         return render(request, "web/people_table.html", told)
     return render(request, "web/people.html", told)
 
 
-def as_of(request: HttpRequest) -> tuple[date, datetime | None, str]:
-    """The day and moment the page looks from, and what was wrong with them."""
-    day, moment, wrong = date.today(), None, ""
-    try:
-        if told := request.GET.get("as_of", ""):
-            day = date.fromisoformat(told)
-        if told := request.GET.get("known_at", ""):
-            moment = datetime.fromisoformat(told).replace(tzinfo=None)
-            if len(told) == 10:
-                moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
-        if not 1900 <= day.year <= 2200:
-            raise ValueError
-    except ValueError:
-        day, moment, wrong = date.today(), None, _("日期应写作 2026-06-30")
-    return day, moment, wrong
+def paged(cards: QuerySet[Card] | list[Card], request: HttpRequest, when: AsOf) -> Page[Card]:
+    """A page of people, with what they were on the day."""
+    page: Page[Card] = Paginator(cards, 50).get_page(request.GET.get("page"))
+    if when.dated:
+        keys = [card.pk for card in page]
+        then = cards_on(keys, when.day, when.moment)
+        page.object_list = [then[key] for key in keys if key in then]
+    return page
 
 
 def sensitive_read(request: HttpRequest, person: str, registers: list[str]) -> None:
@@ -100,9 +99,8 @@ def sensitive_read(request: HttpRequest, person: str, registers: list[str]) -> N
 def person(request: HttpRequest, person: str) -> HttpResponse:
     """One person: header, timeline, what is found, and one tab per register."""
     (card, may), words = over(request, person), vocabulary()
-    day, moment, wrong = as_of(request)
-    if wrong:
-        messages.error(request, wrong)
+    when = looked(request)
+    day, moment = when.day, when.moment
     everything = queries.held(card.pk)
     rows = queries.known(everything, moment)
     allowed = {name: of for name, of in rows.items() if may.sees(words.registers[name]) or name == "person"}
@@ -115,15 +113,13 @@ def person(request: HttpRequest, person: str) -> HttpResponse:
     ]  # fmt: skip
     chosen = request.GET.get("tab", "")
     context: dict[str, Any] = {
-        "card": card, "tabs": tabs, "tab": chosen, "day": day, "moment": moment, "rights": may,
-        "dated": bool(request.GET.get("as_of") or request.GET.get("known_at")), "query": request.GET.urlencode(),
+        "card": card, "tabs": tabs, "tab": chosen, "when": when, "rights": may,
+        "query": request.GET.urlencode(),
     }  # fmt: skip
     context["bare"] = [tab for tab in tabs if not tab["count"] and tab["register"].name != chosen]
     about = next(iter(happened.get("person", ())), None)
     context["header"] = _header(about, happened, day) | (
-        {"otherwise": ""}
-        if context["dated"]
-        else {"level": card.level, "rank": card.rank, "otherwise": card.post}
+        {"otherwise": ""} if when.dated else {"level": card.level, "rank": card.rank, "otherwise": card.post}
     )
     context["photo"] = queries.portraits([card.pk]).exists()
     if chosen and chosen in words.registers and may.sees(words.registers[chosen]):
@@ -281,17 +277,19 @@ def name_of(names: dict[str, dict[str, str]], item: Field, value: Any) -> Any:
 def compare(request: HttpRequest) -> HttpResponse:
     """Up to four people side by side."""
     wanted = request.GET.getlist("person")[:4]
-    day, _moment, _wrong = as_of(request)
+    when = looked(request)
+    then = cards_on(wanted, when.day, when.moment) if when.dated else {}
     people = []
     sanctions = vocabulary().registers["sanction"]
     shows = bool(wanted)
     for key in wanted:
         card, may = over(request, key)
         shows &= may.sees(sanctions)
-        rows = queries.known(queries.held(card.pk))
-        happened = {n: [r for r in of if r.happened_by(day)] for n, of in rows.items()}
+        rows = queries.known(queries.held(card.pk), when.moment)
+        happened = {n: [r for r in of if r.happened_by(when.day)] for n, of in rows.items()}
         about = next(iter(happened.get("person", ())), None)
-        people.append((card, _header(about, happened, day), happened))
+        shown = then.get(key, Card(person=key, name=card.name)) if when.dated else card
+        people.append((shown, _header(about, happened, when.day), happened))
     lines: list[tuple[str, list[Any]]] = [
         (_("现任职务"), [_("、").join(h.get("posts", ())) for _c, h, _r in people])
     ]
@@ -307,7 +305,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         lines.append((_("处分处理"), [len(r.get("sanction", ())) for _c, _h, r in people]))
         for card, _h, _r in people:
             sensitive_read(request, card.pk, ["sanction"])
-    return render(request, "web/compare.html", {"people": people, "lines": lines, "day": day})
+    return render(request, "web/compare.html", {"people": people, "lines": lines, "when": when})
 
 
 @door("own.read")

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 from django.contrib import messages
-from django.db.models import Exists, OuterRef
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,12 +19,13 @@ from ganbu.errors import GanbuError
 from ganbu.formats.paper import form_template
 from ganbu.records import queries
 from ganbu.records.forms import forms_of
-from ganbu.records.models import Handout, Seat, UnitNode
+from ganbu.records.models import Handout
+from ganbu.records.queries import one_of
 from ganbu.vocabulary import load_vocabulary
 from ganbu.web.handouts import AT_ONCE, KEPT_DAYS, KINDS, ask, file_name, folder, reach, shown_to, write
-from ganbu.web.people import number, over
-from ganbu.web.query import one_of
+from ganbu.web.people import below, over
 from ganbu.web.sheets import mark_of
+from ganbu.web.trees import units_of
 
 MOST_NOTED = 5000  # people whose identities an audit entry lists
 
@@ -73,10 +73,7 @@ def roster(request: HttpRequest) -> HttpResponseBase:
         cards = cards.filter(one_of("pk", wanted))
     if text := request.GET.get("q", "").strip():
         cards = queries.find(cards, text)
-    unit = request.GET.get("unit", "")
-    node = UnitNode.objects.filter(pk=number(unit)).first()
-    if node is not None:
-        cards = cards.filter(Exists(Seat.objects.filter(card=OuterRef("pk"), node__path__startswith=node.path)))  # fmt: skip
+    cards, node = below(cards, units_of(rights(request).scope("people.export")), request.GET.get("unit", ""))
     people = list(cards.order_by("place", "pk").values_list("pk", flat=True))
     if kind not in KINDS:
         raise Http404

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,10 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db import connection
 from django.db.models import Count, Q, QuerySet
-from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -27,11 +23,14 @@ from ganbu.access.middleware import door
 from ganbu.access.perms import Rights, rights
 from ganbu.errors import GanbuError
 from ganbu.records import queries
+from ganbu.records.asof import cards_on, recorded
 from ganbu.records.corps import people_where
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, SavedQuery
+from ganbu.records.queries import one_of
 from ganbu.vocabulary import Field, Register
-from ganbu.web.people import COLUMNS, as_of
+from ganbu.web.asof import AsOf, as_of
+from ganbu.web.people import COLUMNS, paged
 from ganbu.web.sheets import workbook
 from ganbu.web.templatetags.ganbu import label
 from ganbu.web.units import AGE_BANDS, age_of
@@ -159,15 +158,6 @@ def choices(may: Rights) -> list[tuple[Register, list[Field]]]:
     return found
 
 
-def one_of(field: str, values: list[str]) -> Q:
-    """Cards whose field is one of many values, all in one parameter."""
-    postgresql = connection.vendor == "postgresql"
-    statement = (
-        "SELECT jsonb_array_elements_text(%s::jsonb)" if postgresql else "SELECT value FROM json_each(%s)"
-    )
-    return Q(**{f"{field}__in": RawSQL(statement, [json.dumps(values)])})  # noqa: S611 - one bound parameter
-
-
 def forbidden(condition: str, may: Rights) -> str:
     """The label of a register or field in a condition that somebody may not see, or nothing."""
     words = vocabulary()
@@ -183,25 +173,44 @@ def forbidden(condition: str, may: Rights) -> str:
     return ""
 
 
-def chosen(may: Rights, condition: str, day: date) -> QuerySet[Card]:
-    """The people inside the scope for whom a condition is true. Raises GanbuError."""
-    cards = queries.visible(may.scope("people.query"))
+def chosen(may: Rights, condition: str, when: AsOf) -> QuerySet[Card]:
+    """The people inside the scope for whom a condition is true on the day. Raises GanbuError."""
+    cards = recorded(queries.visible(may.scope("people.query")), when.moment)
     if not condition:
         return cards
     if word := forbidden(condition, may):
         raise GanbuError(_("不能按“%(word)s”查询：这个账号不能查看它") % {"word": label(word)})
-    return cards.filter(one_of("pk", people_where(condition, day)))
+    return cards.filter(one_of("pk", people_where(condition, when.day, when.moment)))
 
 
-def narrowed(cards: QuerySet[Card], asked: Mapping[str, str]) -> QuerySet[Card]:
-    """Only those in one cell of a cross table."""
-    for name in ("row", "column"):
-        dimension, _colon, value = asked.get(name, "").partition(":")
+def narrowed(cards: QuerySet[Card], asked: Mapping[str, str], when: AsOf) -> QuerySet[Card] | list[Card]:
+    """Only those in one cell of a cross table of the day."""
+    cells = [asked[name].partition(":")[::2] for name in ("row", "column") if asked.get(name)]
+    if when.dated and cells:
+        return [card for card in _then(cards, when) if all(_in_cell(card, *cell, when) for cell in cells)]
+    for dimension, value in cells:
         if dimension == "age":
             cards = cards.filter(_band(value))
         elif dimension in DIMENSIONS:
             cards = cards.filter(**{DIMENSIONS[dimension][1]: "" if value == UNKNOWN else value})
     return cards
+
+
+def _then(cards: QuerySet[Card], when: AsOf) -> list[Card]:
+    """Some people as they were on the day, in the order of a list."""
+    then = cards_on(cards.order_by().values_list("pk", flat=True), when.day, when.moment)
+    return sorted(then.values(), key=lambda card: (card.place, card.pk))
+
+
+def _told(card: Card, dimension: str, when: AsOf) -> str:
+    """What a cross table counts somebody under."""
+    field = DIMENSIONS[dimension][1]
+    value = (card.node.name if card.node else "") if field == "node__name" else getattr(card, field)
+    return _shown(dimension, value, when.day)
+
+
+def _in_cell(card: Card, dimension: str, value: str, when: AsOf) -> bool:
+    return dimension not in DIMENSIONS or _cell(dimension, _told(card, dimension, when)) == f"{dimension}:{value}"  # fmt: skip
 
 
 # -- the page ---------------------------------------------------------------------------------------------------
@@ -211,14 +220,15 @@ def narrowed(cards: QuerySet[Card], asked: Mapping[str, str]) -> QuerySet[Card]:
 def query(request: HttpRequest) -> HttpResponse:
     """The builder, its condition in the rule language, and who it is true for."""
     may = rights(request)
-    day, _moment, wrong = as_of(request)
+    when = as_of(request)
+    wrong = when.wrong
     lines = lines_of(request.GET)
     condition = request.GET.get("condition", "").strip()
     within = request.GET.get("within", "").strip()
     fields, words = choices(may), vocabulary().codes
     context: dict[str, Any] = {
         "choices": fields, "operators": OPERATORS, "lines": lines or [Line("", "", "", "=", "", "", "")],
-        "day": day, "dimensions": [(key, told[0]) for key, told in DIMENSIONS.items()],
+        "when": when, "dimensions": [(key, told[0]) for key, told in DIMENSIONS.items()],
         "saved": SavedQuery.objects.filter(Q(account_id=request.user.pk) | Q(shared=True)).select_related("account").order_by("name"),
         "codes": {
             f"{r.name}.{f.name}": words[f.target].names()[:300] for r, items in fields for f in items if f.kind == "code"
@@ -231,25 +241,39 @@ def query(request: HttpRequest) -> HttpResponse:
             condition = f"({within}) and ({condition})"
         context["condition"] = condition
         if condition or "row" in request.GET or "column" in request.GET:
-            cards = narrowed(chosen(may, condition, day), request.GET).order_by("place", "pk")
+            cards = narrowed(chosen(may, condition, when).order_by("place", "pk"), request.GET, when)
             if "xlsx" in request.GET:
                 may.require("people.export")
-                return _exported(request, cards, condition)
-            context["page"] = Paginator(cards, 50).get_page(request.GET.get("page"))
-            audit.append("query", "", condition=condition, found=context["page"].paginator.count)
+                return _exported(request, cards, condition, when)
+            context["page"] = paged(cards, request, when)
+            audit.append(
+                "query", "", condition=condition, found=context["page"].paginator.count, **when.asked
+            )
     except GanbuError as error:
         wrong = str(error)
     context |= {"wrong": wrong, "rights": may, "columns": COLUMNS}
     return render(request, "web/query.html", context, status=422 if wrong else 200)
 
 
-def _exported(request: HttpRequest, cards: QuerySet[Card], condition: str) -> HttpResponse:
-    audit.append("export", "", kind="list", rows=cards.count(), condition=condition)
-    fields = [name.replace("node.", "node__") for name, _label in COLUMNS]
+def _exported(
+    request: HttpRequest, cards: QuerySet[Card] | list[Card], condition: str, when: AsOf
+) -> HttpResponse:
+    if when.dated and not isinstance(cards, list):
+        cards = _then(cards, when)
+    people = cards if isinstance(cards, list) else cards.iterator(2000)
     head = [_("编号"), *(_(label) for _name, label in COLUMNS)]
-    return workbook(
-        request, "list.xlsx", _("人员名单"), head, cards.values_list("pk", *fields).iterator(2000)
-    )  # type: ignore[return-value]
+    lines = ((card.pk, *(field_of(card, name) for name, _label in COLUMNS)) for card in people)
+    number = len(cards) if isinstance(cards, list) else cards.count()
+    audit.append("export", "", kind="list", rows=number, condition=condition, **when.asked)
+    return workbook(request, "list.xlsx", _("人员名单"), head, lines)  # type: ignore[return-value]
+
+
+def field_of(card: Card, name: str) -> Any:
+    """A field of a card, or of the unit it names."""
+    value: Any = card
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    return value
 
 
 @door("people.query", methods=("POST",))
@@ -314,23 +338,29 @@ def _band(low: str) -> Q:
 def cross(request: HttpRequest) -> HttpResponse:
     """Two dimensions, counts, shares; every cell opens the people in it."""
     may = rights(request)
-    day, _moment, wrong = as_of(request)
+    when = as_of(request)
+    wrong = when.wrong
     condition = request.GET.get("condition", "").strip()
     down, across = request.GET.get("down", "age"), request.GET.get("across", "sex")
-    context: dict[str, Any] = {"dimensions": [(k, v[0]) for k, v in DIMENSIONS.items()], "down": down, "across": across, "condition": condition}  # fmt: skip
+    context: dict[str, Any] = {"dimensions": [(k, v[0]) for k, v in DIMENSIONS.items()], "down": down, "across": across, "condition": condition, "when": when}  # fmt: skip
     if down not in DIMENSIONS or across not in DIMENSIONS or down == across:
         wrong = wrong or _("请选两个不同的项目")
     try:
         if not wrong:
-            cards = chosen(may, condition, day).order_by()
+            cards = chosen(may, condition, when).order_by()
             counts: Counter[tuple[str, str]] = Counter()
-            fields = (DIMENSIONS[down][1], DIMENSIONS[across][1])
-            for first, second, number in cards.values_list(*fields).annotate(n=Count("pk")):
-                counts[_shown(down, first), _shown(across, second)] += number
-            context |= _table(counts, down, across, condition)
+            if when.dated:
+                counts.update((_told(card, down, when), _told(card, across, when)) for card in _then(cards, when))  # fmt: skip
+            else:
+                fields = (DIMENSIONS[down][1], DIMENSIONS[across][1])
+                for first, second, number in cards.values_list(*fields).annotate(n=Count("pk")):
+                    counts[_shown(down, first, when.day), _shown(across, second, when.day)] += number
+            context |= _table(counts, down, across, {"condition": condition, **when.asked})
             if "xlsx" in request.GET:
                 may.require("people.export")
-                audit.append("export", "", kind="cross", condition=condition, down=down, across=across)
+                audit.append(
+                    "export", "", kind="cross", condition=condition, down=down, across=across, **when.asked
+                )
                 rows = [
                     [row["label"], *(cell["n"] for cell in row["cells"]), row["total"]]
                     for row in context["rows"]
@@ -343,8 +373,8 @@ def cross(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _shown(dimension: str, value: Any) -> str:
-    return _band_label(value or "", date.today()) if dimension == "age" else value or UNKNOWN
+def _shown(dimension: str, value: Any, day: date) -> str:
+    return _band_label(value or "", day) if dimension == "age" else value or UNKNOWN
 
 
 def _ordered(dimension: str, labels: set[str]) -> list[str]:
@@ -354,13 +384,13 @@ def _ordered(dimension: str, labels: set[str]) -> list[str]:
     return sorted(labels, key=lambda w: (w == UNKNOWN, order.index(w) if w in order else 999, w))
 
 
-def _table(counts: Counter[tuple[str, str]], down: str, across: str, condition: str) -> dict[str, Any]:
+def _table(counts: Counter[tuple[str, str]], down: str, across: str, asked: dict[str, str]) -> dict[str, Any]:
     rows = _ordered(down, {first for first, _second in counts})
     columns = _ordered(across, {second for _first, second in counts})
     total = sum(counts.values())
 
     def link(**cell: str) -> str:
-        return f"{reverse('query')}?{urlencode({'condition': condition, **cell})}"
+        return f"{reverse('query')}?{urlencode({**asked, **cell})}"
 
     most = max((sum(counts[r, c] for c in columns) for r in rows), default=1) or 1
     return {

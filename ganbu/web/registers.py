@@ -21,13 +21,15 @@ from ganbu.engine.kinds.events import periods
 from ganbu.errors import GanbuError
 from ganbu.formats.tables import read_table
 from ganbu.records import queries
+from ganbu.records.asof import known_at
 from ganbu.records.corps import people_where
 from ganbu.records.local import local_registers
 from ganbu.records.models import Card, LocalRow
+from ganbu.records.queries import one_of
 from ganbu.records.tables import rows_from_table, template_rows
 from ganbu.records.writing import writing
 from ganbu.vocabulary import Register
-from ganbu.web.query import one_of
+from ganbu.web.asof import AsOf, looked
 from ganbu.web.sheets import sheets
 
 SHEET_LIMIT = 20 * 1024 * 1024
@@ -43,15 +45,28 @@ def _register(request: HttpRequest, name: str) -> Register:
 @door("registers.write")
 def registers(request: HttpRequest) -> HttpResponse:
     """The registers that adopted packs declare."""
-    may = rights(request)
-    rows = _within(may, LocalRow.objects.filter(superseded_at__isnull=True))
+    may, when = rights(request), looked(request)
+    rows = _within(may, LocalRow.objects.filter(known_at(when.moment)))
     counts = dict(rows.order_by().values_list("register").annotate(n=Count("row")))
     lines = [
         {"register": register, "count": counts.get(name, 0)}
         for name, register in local_registers().items()
         if may.sees(register)
     ]
-    return render(request, "web/registers.html", {"lines": lines})
+    return render(request, "web/registers.html", {"lines": lines, "when": when})
+
+
+def _on(known: Register, when: AsOf) -> QuerySet[LocalRow]:
+    """The rows of a register that had come true by the day."""
+    rows = LocalRow.objects.filter(known_at(when.moment), register=known.name)
+    if when.dated and known.happened:
+        rows = dated(rows, known).filter(day__lte=when.day.isoformat())
+    return rows
+
+
+def dated(rows: QuerySet[LocalRow], known: Register) -> QuerySet[Any]:
+    """Rows with the date on which they came true."""
+    return rows.annotate(day=Cast(KeyTextTransform(known.happened, "values"), TextField()))
 
 
 def _within(may: Rights, rows: QuerySet[LocalRow], known: Register | None = None) -> QuerySet[LocalRow]:
@@ -79,7 +94,8 @@ def register(request: HttpRequest, name: str) -> HttpResponse:
             return redirect("add", people[0].pk, name)
         messages.error(request, _("没有这个人") if not people else _("不止一人，请写全姓名或编号"))
         return redirect("register", name)
-    rows = _within(may, LocalRow.objects.filter(register=name, superseded_at__isnull=True), known)
+    when = looked(request)
+    rows = _within(may, _on(known, when), known)
     page = Paginator(rows.order_by("-row"), 50).get_page(request.GET.get("page"))
     names = dict(Card.objects.filter(pk__in=[row.subject for row in page]).values_list("pk", "name"))
     items = [f for f in known.fields.values() if f.name not in (known.id_field, known.subject_field) and may.sees_field(known, f)]  # fmt: skip
@@ -89,7 +105,7 @@ def register(request: HttpRequest, name: str) -> HttpResponse:
     ]  # fmt: skip
     if known.secrecy == "sensitive":
         audit.append("read.sensitive", "", registers=[name], rows=len(lines))
-    return render(request, "web/register.html", {"register": known, "items": items, "page": page, "lines": lines, "changes": may.changes(known)})  # fmt: skip
+    return render(request, "web/register.html", {"register": known, "items": items, "page": page, "lines": lines, "changes": may.changes(known), "when": when})  # fmt: skip
 
 
 @door("registers.write")
@@ -98,32 +114,31 @@ def due(request: HttpRequest, name: str) -> HttpResponse:
     known, may = _register(request, name), rights(request)
     if not known.every:
         raise Http404
-    today = date.today()
+    when = looked(request)
     parts = []
     wrong = ""
     cards = queries.visible(may.scope("registers.write", known)).order_by("place", "pk")
     try:
         if known.obliged:
-            cards = cards.filter(one_of("pk", people_where(known.obliged, today)))
+            cards = cards.filter(one_of("pk", people_where(known.obliged, when.day, when.moment)))
         else:
-            wrote = LocalRow.objects.filter(register=name, superseded_at__isnull=True).values("subject")
+            wrote = LocalRow.objects.filter(known_at(when.moment), register=name).values("subject")
             cards = cards.filter(pk__in=wrote)
-        for label, first, last in periods(today, known.every, 2):
-            done = _written(known, first, last)
+        for label, first, last in periods(when.day, known.every, 2):
+            done = _written(known, first, last, when)
             page = Paginator(cards.exclude(one_of("pk", sorted(done))), 50).get_page(request.GET.get("page"))
-            parts.append({"label": label, "last": last, "late": last < today, "page": page})
+            parts.append({"label": label, "last": last, "late": last < when.day, "page": page})
     except GanbuError as error:
         wrong = str(error)
-    return render(request, "web/register_due.html", {"register": known, "parts": reversed(parts), "wrong": wrong, "changes": may.changes(known)})  # fmt: skip
+    return render(request, "web/register_due.html", {"register": known, "parts": reversed(parts), "wrong": wrong, "changes": may.changes(known), "when": when})  # fmt: skip
 
 
-def _written(known: Register, first: date, last: date) -> set[str]:
+def _written(known: Register, first: date, last: date, when: AsOf) -> set[str]:
     """Whom a register has an entry about within some days."""
-    rows = LocalRow.objects.filter(register=known.name, superseded_at__isnull=True)
+    rows = LocalRow.objects.filter(known_at(when.moment), register=known.name)
     if not known.happened:
         return set(rows.values_list("subject", flat=True))
-    dated = rows.annotate(day=Cast(KeyTextTransform(known.happened, "values"), TextField()))
-    found = dated.filter(day__gte=first.isoformat(), day__lte=last.isoformat())
+    found = dated(rows, known).filter(day__gte=first.isoformat(), day__lte=last.isoformat())
     return set(found.values_list("subject", flat=True))
 
 

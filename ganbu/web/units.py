@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -22,13 +21,15 @@ from ganbu.dates import PartialDate, full_years
 from ganbu.errors import GanbuError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
-from ganbu.records.cards import cards_on
+from ganbu.records.asof import cards_on, known_at, sitting
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.writing import current_row, writing
+from ganbu.web.asof import AsOf, as_of, looked
 from ganbu.web.corrections import form_fields, read_form
 from ganbu.web.findings import visible_findings
-from ganbu.web.people import as_of, number
+from ganbu.web.people import number
+from ganbu.web.trees import MOST_BELOW, Then, Today, units_of
 
 AGE_BANDS = (
     (0, 35, gettext_lazy("35 岁及以下")), (36, 40, "36–40"), (41, 45, "41–45"), (46, 50, "46–50"), (51, 55, "51–55"),
@@ -36,55 +37,61 @@ AGE_BANDS = (
 )  # fmt: skip
 
 
-MOST_BELOW = 200  # units shown at once on one level; the rest are found by name
-
-
 @door("units.read")
 def units(request: HttpRequest) -> HttpResponse:
     """The first level of the tree, or what a search finds."""
-    nodes = queries.visible_units(rights(request).scope("units.read"))
+    when = looked(request)
+    known = units_of(rights(request).scope("units.read"), when)
     text = request.GET.get("q", "").strip()
     if text:
-        page = Paginator(nodes.filter(name__contains=text).order_by("place"), 50).get_page(
-            request.GET.get("page")
-        )
-        return render(request, "web/units.html", {"page": page, "q": text})
-    top = nodes.order_by("depth").values_list("depth", flat=True).first() or 0
-    first = list(nodes.filter(depth=top).order_by("place")[:MOST_BELOW])
+        page = Paginator(known.named(text), 50).get_page(request.GET.get("page"))
+        return render(request, "web/units.html", {"page": page, "q": text, "when": when})
+    first = known.top()
     opened = first[0] if len(first) == 1 else None
-    below = branch(opened.children.order_by("place")[:MOST_BELOW]) if opened else []
-    return render(request, "web/units.html", {"nodes": branch(first), "opened": opened, "below": below})
+    below = branch(known, known.below(opened), when) if opened else []
+    return render(request, "web/units.html", {"nodes": branch(known, first, when), "opened": opened, "below": below, "when": when})  # fmt: skip
+
+
+def _unit(
+    request: HttpRequest, unit: str, action: str, when: AsOf | None = None
+) -> tuple[Today | Then, UnitNode]:
+    """The units somebody may do something with, and one of them; 404 for any other."""
+    known = units_of(rights(request).scope(action), when)
+    node = known.get(unit)
+    if node is None:
+        raise Http404
+    return known, node
 
 
 @door("units.read")
-def children(request: HttpRequest, pk: int) -> HttpResponse:
+def children(request: HttpRequest, unit: str) -> HttpResponse:
     """One level further down."""
-    node = get_object_or_404(queries.visible_units(rights(request).scope("units.read")), pk=pk)
-    return render(request, "web/branch.html", {"nodes": branch(node.children.order_by("place")[:MOST_BELOW])})
+    when = as_of(request)
+    known, node = _unit(request, unit, "units.read", when)
+    return render(request, "web/branch.html", {"nodes": branch(known, known.below(node), when), "when": when})
 
 
-def branch(nodes: Any) -> list[dict[str, Any]]:
+def branch(known: Today | Then, nodes: list[UnitNode], when: AsOf) -> list[dict[str, Any]]:
     """Nodes with their headcount: authorised, filled, over, vacant; three statements whatever their number."""
-    nodes = list(nodes)
     keys = [node.unit for node in nodes]
-    parents = set(UnitNode.objects.filter(parent__in=nodes).values_list("parent", flat=True))
+    parents = known.parents(nodes)
     unit: Any = MODELS["unit"]
     told = {
         row[0]: row[1:]
-        for row in unit.objects.filter(f_unit_id__in=keys, superseded_at__isnull=True).values_list(
+        for row in unit.objects.filter(known_at(when.moment), f_unit_id__in=keys).values_list(
             "f_unit_id", "f_leaders_authorised", "f_headcount", "f_institution_headcount"
         )
     }
-    filled = leaders_of(keys)
+    filled = leaders_of(keys, when)
     return [
-        {"node": node, "more": node.pk in parents, **headcount(told.get(node.unit, (None, None, None)), filled[node.unit], node.people)}
+        {"node": node, "more": node.unit in parents, **headcount(told.get(node.unit, (None, None, None)), filled[node.unit], node.people)}
         for node in nodes
     ]  # fmt: skip
 
 
-def leaders_of(units: list[str]) -> Counter[str]:
-    """How many leaders each unit has today."""
-    held = sitting(date.today()).filter(f_unit__in=units, f_team_member=True)
+def leaders_of(units: list[str], when: AsOf) -> Counter[str]:
+    """How many leaders each unit had on the day."""
+    held = sitting(when.day, when.moment).filter(f_unit__in=units, f_team_member=True)
     return Counter(unit for unit, _person in set(held.values_list("f_unit", "f_person")))
 
 
@@ -99,102 +106,82 @@ def headcount(told: tuple[Any, ...], leaders: int, people: int) -> dict[str, Any
 
 
 @door("units.read")
-def unit(request: HttpRequest, pk: int) -> HttpResponse:
+def unit(request: HttpRequest, unit: str) -> HttpResponse:
     """One unit: facts, headcount, teams, people, units below."""
-    node = get_object_or_404(queries.visible_units(rights(request).scope("units.read")), pk=pk)
-    rows = queries.known(queries.held(node.unit, "unit", ["unit", "team", "post", "unit_assessment"]))
+    when = looked(request)
+    known, node = _unit(request, unit, "units.read", when)
+    rows = queries.known(queries.held(unit, "unit", ["unit", "team", "post", "unit_assessment"]), when.moment)
     about = next(iter(rows.get("unit", ())), None)
     cards = queries.visible(rights(request).scope("people.find"))
-    day, moment, dated = _dated(request)
-    if dated:
-        held = sitting(day, moment).filter(f_unit=node.unit).values_list("f_person", flat=True)
-        inside = set(cards.filter(pk__in=list(dict.fromkeys(held))[:MOST_BELOW]).order_by().values_list("pk", flat=True))  # fmt: skip
-        then = cards_on(inside, day, moment).values()
+    page: Any
+    if when.dated:
+        held = sitting(when.day, when.moment).filter(f_unit=unit).values_list("f_person", flat=True)
+        inside = cards.filter(pk__in=list(dict.fromkeys(held))[:MOST_BELOW]).order_by()
+        then = cards_on(inside.values_list("pk", flat=True), when.day, when.moment).values()
         page = Paginator(sorted(then, key=lambda card: card.place), MOST_BELOW).get_page(1)
     else:
         here = cards.filter(seats__node=node).distinct().order_by("place")
         page = Paginator(here, 50).get_page(request.GET.get("page"))
-    above = list(UnitNode.objects.filter(pk__in=node.path.strip("/").split("/")[:-1]).order_by("depth"))
+    facts = [
+        (item, about.values[item.name])
+        for item in about.register.fields.values()
+        if item.name in about.values and item.kind != "ref" and item.name not in ("unit_id", "name")
+    ] if about else ()  # fmt: skip
+    assessments = [row for row in rows.get("unit_assessment", ()) if row.happened_by(when.day)]
     return render(request, "web/unit.html", {
-        "day": day, "moment": moment, "dated": dated, "node": node, "about": about, "teams": rows.get("team", ()), "page": page, "above": above, "rights": rights(request),
-        "assessments": rows.get("unit_assessment", ())[-5:], "line": branch([node])[0], "below": branch(node.children.order_by("place")[:MOST_BELOW]),
-        "facts": [(item, about.values.get(item.name)) for item in about.register.fields.values() if item.name in about.values and item.kind != "ref" and item.name not in ("unit_id", "name")] if about else (),
+        "when": when, "node": node, "teams": rows.get("team", ()), "page": page, "above": known.above(node), "rights": rights(request),
+        "assessments": assessments[-5:], "line": branch(known, [node], when)[0], "below": branch(known, known.below(node), when), "facts": facts,
     })  # fmt: skip
 
 
 @door("teams.read")
 def teams(request: HttpRequest) -> HttpResponse:
     """All teams in scope, with the members they have and should have."""
-    nodes = queries.visible_units(rights(request).scope("teams.read"))
+    when = looked(request)
+    scope = rights(request).scope("teams.read")
     team: Any = MODELS["team"]
-    found = team.objects.filter(superseded_at__isnull=True)
-    if rights(request).scope("teams.read").parts and not any(not p.unit for p in rights(request).scope("teams.read").parts):  # fmt: skip
-        found = found.filter(f_unit__in=nodes.values("unit"))
+    found = team.objects.filter(known_at(when.moment))
+    if scope.parts and all(part.unit for part in scope.parts):
+        found = found.filter(f_unit__in=queries.visible_units(scope).values("unit"))
     if text := request.GET.get("q", "").strip():
         found = found.filter(f_name__contains=text)
     page = Paginator(found.order_by("row"), 50).get_page(request.GET.get("page"))
     keys = [row.f_team_id for row in page]
-    members = _members(keys)
-    run = EvaluationRun.objects.first()
+    members = _members(keys, when)
+    run = None if when.dated else EvaluationRun.objects.first()
     bad = Counter(Finding.objects.filter(run=run, register="team", subject__in=keys, outcome__in=("不达标", "预警")).values_list("subject", flat=True)) if run else Counter()  # fmt: skip
     lines = [
         {"team": row, "members": len(members.get(row.f_team_id, ())), "bad": bad[row.f_team_id]}
         for row in page
     ]
-    return render(request, "web/teams.html", {"page": page, "lines": lines, "q": text})
+    return render(request, "web/teams.html", {"page": page, "lines": lines, "q": text, "when": when})
 
 
-def sitting(day: date, moment: datetime | None = None) -> QuerySet[Any]:
-    """The posts held on a day, by what is known now or was known at a moment (当日在任)."""
-    appointment: Any = MODELS["appointment"]
-    told = day.isoformat()
-    # An end of which only the year or month is known is the last day of it.
-    vague = {told[:4]} if told[5:] != "12-31" else set()
-    vague |= {told[:7]} if (day + timedelta(days=1)).month == day.month else set()
-    known = Q(superseded_at__isnull=True)
-    if moment is not None:
-        known = Q(recorded_at__lte=moment) & (known | Q(superseded_at__gt=moment))
-    begun = Q(f_start_date__isnull=True) | Q(f_start_date__lte=told)
-    lasting = Q(f_end_date__isnull=True) | Q(f_end_date__gt=told) | Q(f_end_date__in=vague)
-    found: QuerySet[Any] = appointment.objects.filter(known, begun, lasting)
-    return found
-
-
-def _members(
-    keys: list[str], day: date | None = None, moment: datetime | None = None
-) -> dict[str, dict[str, list[Any]]]:
+def _members(keys: list[str], when: AsOf) -> dict[str, dict[str, list[Any]]]:
     """Who sits in each team on a day: person to posts."""
     found: dict[str, dict[str, list[Any]]] = {}
-    for row in sitting(day or date.today(), moment).filter(f_team__in=keys).order_by("row"):
+    for row in sitting(when.day, when.moment).filter(f_team__in=keys).order_by("row"):
         if row.f_team_member is not False:
             found.setdefault(row.f_team, {}).setdefault(row.f_person, []).append(row)
     return found
-
-
-def _dated(request: HttpRequest) -> tuple[date, datetime | None, bool]:
-    """The day and moment a page looks from, and whether that is another than now."""
-    day, moment, wrong = as_of(request)
-    if wrong:
-        messages.error(request, wrong)
-    return day, moment, bool(request.GET.get("as_of") or request.GET.get("known_at")) and not wrong
 
 
 @door("teams.read")
 def team(request: HttpRequest, team: str) -> HttpResponse:
     """One team: slots with cards, structure, and what the rules say."""
     model: Any = MODELS["team"]
-    row = model.objects.filter(f_team_id=team, superseded_at__isnull=True).first()
-    nodes = queries.visible_units(rights(request).scope("teams.read"))
-    if row is None or not nodes.filter(unit=row.f_unit).exists():
+    when = looked(request)
+    row = model.objects.filter(known_at(when.moment), f_team_id=team).first()
+    node = row and Today(rights(request).scope("teams.read")).get(row.f_unit)
+    if node is None:
         raise Http404
-    today, moment, dated = _dated(request)
-    members = _members([team], today, moment).get(team, {})
-    cards = cards_on(members, today, moment) if dated else {c.pk: c for c in Card.objects.filter(pk__in=members).select_related("node")}  # fmt: skip
+    members = _members([team], when).get(team, {})
+    cards = cards_on(members, when.day, when.moment) if when.dated else {c.pk: c for c in Card.objects.filter(pk__in=members).select_related("node")}  # fmt: skip
     seen = set(queries.visible(rights(request).scope("people.find")).filter(pk__in=members).values_list("pk", flat=True))  # fmt: skip
     photos = set(queries.portraits(members).values_list("person", flat=True))
     slots: list[dict[str, Any]] = [
         {
-            "card": cards[key], "open": key in seen, "photo": key in photos, "age": age_of(cards[key].birth, today),
+            "card": cards[key], "open": key in seen, "photo": key in photos, "age": age_of(cards[key].birth, when.day),
             "title": _("、").join(dict.fromkeys(p.f_title or "" for p in posts)), "head": any(p.f_kind == "正职" for p in posts),
             "since": min((p.f_start_date or "" for p in posts), default=""),
         }
@@ -211,8 +198,8 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
         else []
     )
     return render(request, "web/team.html", {
-        "day": today, "moment": moment, "dated": dated, "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], today),
-        "found": found, "run": run, "node": nodes.filter(unit=row.f_unit).first(), "others": others, "members": len(members), "over": max(len(members) - row.f_authorised, 0) if row.f_authorised is not None else 0,
+        "when": when, "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], when.day),
+        "found": found, "run": run, "node": node, "others": others, "members": len(members), "over": max(len(members) - row.f_authorised, 0) if row.f_authorised is not None else 0,
     })  # fmt: skip
 
 
@@ -288,9 +275,7 @@ def _unit_form(request: HttpRequest, node: UnitNode, row: Any) -> HttpResponse:
                         key = f"U{uuid.uuid4().hex[:10]}"
                         act.add(register, [{"unit_id": key, **values}])
                 messages.success(request, _("已登记"))
-                return redirect(
-                    "unit", UnitNode.objects.filter(unit=key).values_list("pk", flat=True).first() or node.pk
-                )
+                return redirect("unit", key if UnitNode.objects.filter(unit=key).exists() else node.unit)
             except GanbuError as error:
                 wrong["reason"] = str(error)
     held = None
@@ -307,17 +292,16 @@ def _unit_form(request: HttpRequest, node: UnitNode, row: Any) -> HttpResponse:
 
 
 @door("units.write", methods=("GET", "POST"))
-def edit_unit(request: HttpRequest, pk: int) -> HttpResponse:
+def edit_unit(request: HttpRequest, unit: str) -> HttpResponse:
     """Correct, rename, move or abolish a unit; its identity and everything that names it stay."""
-    node = get_object_or_404(queries.visible_units(rights(request).scope("units.write")), pk=pk)
-    row = current_row(vocabulary().registers["unit"], node.unit)
+    _known, node = _unit(request, unit, "units.write")
+    row = current_row(vocabulary().registers["unit"], unit)
     if row is None:
         raise Http404
     return _unit_form(request, node, row)
 
 
 @door("units.write", methods=("GET", "POST"))
-def new_unit(request: HttpRequest, pk: int) -> HttpResponse:
+def new_unit(request: HttpRequest, unit: str) -> HttpResponse:
     """A new unit below another; a temporary one has an end."""
-    node = get_object_or_404(queries.visible_units(rights(request).scope("units.write")), pk=pk)
-    return _unit_form(request, node, None)
+    return _unit_form(request, _unit(request, unit, "units.write")[1], None)

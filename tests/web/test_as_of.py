@@ -8,13 +8,15 @@ from datetime import date, datetime
 import pytest
 from django.urls import reverse
 
+from ganbu.access.models import AuditEntry
 from ganbu.dates import PartialDate
-from ganbu.records.cards import cards_on, turning
+from ganbu.records.asof import cards_on, sitting, tree_on
+from ganbu.records.cards import turning
 from ganbu.records.local import vocabulary
-from ganbu.records.models import MODELS, Card, Change
+from ganbu.records.models import MODELS, Card, Change, UnitNode
 from ganbu.records.writing import writing
 from ganbu.vocabulary import load_vocabulary
-from ganbu.web.units import sitting
+from tests.web.test_pages import rows_of
 
 WORDS = load_vocabulary().registers
 
@@ -59,7 +61,7 @@ def test_what_was_known_before_is_not_what_is_known_now(posts):
 
 
 def test_a_unit_and_its_team_as_they_were(client, someone, posts):
-    place = reverse("unit", args=[someone.node_id])
+    place = reverse("unit", args=[someone.node.unit])
     assert "甲某" in client.get(place, {"as_of": "2012-01-01"}).content.decode()
     assert "科长" in client.get(place, {"as_of": "2012-01-01"}).content.decode()
     assert "甲某" not in client.get(place, {"as_of": "2009-01-01"}).content.decode()
@@ -103,3 +105,128 @@ def test_the_record_read_piece_by_piece_is_the_whole_record(db):
         for name, table in store.records.tables.items():
             assert table.num_rows == whole.tables[name].num_rows
         assert store.records.tables.get("nothing") is None and len(store.records.tables) == len(whole.tables)
+
+
+# -- every page looks from the day asked for ----------------------------------------------------------------------------
+
+
+def read(client, place, **asked):
+    """The words of a page, without the form that asks for a day."""
+    return client.get(place, asked).content.decode()
+
+
+@pytest.fixture
+def bureau(posts, someone):
+    """A bureau that was abolished in 2015, below the unit of somebody, with somebody in it."""
+    with writing("add", "测试") as act:
+        act.add(WORDS["unit"], [{"unit_id": "old/1", "name": "已撤的局", "parent": someone.node.unit, "founded_on": PartialDate(2001), "abolished_on": PartialDate(2015, 6, 30), "leaders_authorised": 3}])  # fmt: skip
+        act.add(WORDS["appointment"], [{"appointment_id": "XA4", "person": "X1", "unit": "old/1", "title": "调研员", "main": True, "start_date": PartialDate(2010, 3), "end_date": PartialDate(2015, 6, 30)}])  # fmt: skip
+    return act.change
+
+
+def test_the_tree_as_it_was(client, someone, bureau):
+    below = reverse("children", args=[someone.node.unit])
+    assert "已撤的局" not in read(client, below) and "已撤的局" not in read(client, "/units/", q="已撤")
+    assert "已撤的局" in read(client, below, as_of="2012-01-01")
+    assert "已撤的局" in read(client, "/units/", q="已撤", as_of="2012-01-01")
+    assert "已撤的局" not in read(client, below, as_of="2015-06-30"), "its last day was the one before"
+    assert "已撤的局" in read(client, below, as_of="2015-06-29")
+    assert "已撤的局" not in read(client, below, as_of="2000-12-31")
+    assert "已撤的局" not in read(client, below, as_of="2012-01-01", known_at="2020-01-01")
+    page = read(client, reverse("unit", args=["old/1"]), as_of="2012-01-01")
+    assert "甲某" in page and "调研员" in page and someone.node.name in page and "新设下级机构" not in page
+    assert client.get(reverse("unit", args=["old/1"])).status_code == 404
+    node = tree_on(date(2012, 1, 1)).nodes["old/1"]
+    assert (node.people, node.people_under, node.depth) == (1, 1, someone.node.depth + 1)
+    assert tree_on(date(2012, 1, 1)).nodes[someone.node.unit].people_under >= 1
+
+
+def test_the_tree_then_stays_inside_the_scope(sign_in, someone, bureau):
+    contact = sign_in("unit_contact")
+    assert "已撤的局" in read(contact, "/units/", q="已撤", as_of="2012-01-01")
+    assert contact.get(reverse("unit", args=["old/1"]), {"as_of": "2012-01-01"}).status_code == 200
+    other = next(n for n in tree_on(date(2012, 1, 1)).nodes.values() if n.depth == 1 and not someone.node.unit.startswith(n.unit))  # fmt: skip
+    if other.unit != someone.node.unit:
+        assert contact.get(reverse("unit", args=[other.unit]), {"as_of": "2012-01-01"}).status_code == 404
+
+
+def test_the_tree_of_today_made_anew_is_the_tree_that_is_kept(db):
+    then = {key: (node.name, node.depth) for key, node in tree_on(date.today()).nodes.items()}
+    assert then == {unit: (name, depth) for unit, name, depth in UnitNode.objects.values_list("unit", "name", "depth")}  # fmt: skip
+    assert sum(n.people for n in tree_on(date.today()).nodes.values()) > 0
+
+
+def test_lists_of_people_as_they_were(client, someone, bureau):
+    told = read(client, "/people/", unit="old/1", as_of="2012-01-01")
+    assert "甲某" in told and "调研员" in told and "完整度" not in told and "选中的花名册" not in told
+    assert "甲某" in read(client, "/people/", unit=someone.node.unit, as_of="2012-01-01", q="甲某")
+    assert "甲某" not in read(client, "/people/", unit="old/1", as_of="2016-01-01", q="乙")
+    assert "甲某" not in read(client, "/people/", q="甲某", known_at="2020-01-01").replace("“甲某”", "").replace('value="甲某"', "")  # fmt: skip
+    assert "as_of=2012-01-01" in told, "the links keep the day"
+
+
+def test_teams_as_they_were(client, someone, posts):
+    with writing("add", "测试") as act:
+        act.add(WORDS["team"], [{"team_id": "XT", "name": "试验班子", "unit": someone.node.unit, "authorised": 2}])  # fmt: skip
+        act.add(WORDS["appointment"], [{"appointment_id": "XA5", "person": "X1", "unit": someone.node.unit, "team": "XT", "team_member": True, "title": "委员", "start_date": PartialDate(2010, 3), "end_date": PartialDate(2015, 6, 30)}])  # fmt: skip
+
+    def members(**asked):
+        return [
+            line["members"] for line in client.get("/teams/", {"q": "试验班子", **asked}).context["lines"]
+        ]
+
+    assert members() == [0] and members(as_of="2012-01-01") == [1] and members(known_at="2020-01-01") == []
+    assert client.get(reverse("team", args=["XT"]), {"known_at": "2020-01-01"}).status_code == 404
+
+
+def test_a_query_by_what_was_known(client, posts):
+    asked = {"condition": "姓名 = '甲某'"}
+    assert client.get("/query/", asked).context["page"].paginator.count == 1
+    assert client.get("/query/", {**asked, "known_at": "2020-01-01"}).context["page"].paginator.count == 0
+    made = Change.objects.get(pk=posts.pk).made_at
+    with writing("edit", "测试") as act:
+        act.correct(WORDS["person"], "X1", {"person_id": "X1", "name": "甲改", "birth_date": PartialDate(1980, 5, 1)})  # fmt: skip
+    assert client.get("/query/", asked).context["page"].paginator.count == 0
+    then = client.get("/query/", {**asked, "known_at": made.isoformat()}).context["page"]
+    assert [card.name for card in then] == ["甲某"]
+    condition = {"condition": "any(任职, 职务名称 = '科长' and 任职时间 <= 2012-01-01)"}
+    assert client.get("/query/", {**condition, "as_of": "2012-01-01", "known_at": made.isoformat()}).context["page"].paginator.count == 1  # fmt: skip
+
+
+def test_a_cross_table_of_a_day_opens_to_the_people_of_that_day(client, posts):
+    asked = {"condition": "姓名 = '甲某'", "as_of": "2012-01-01", "down": "age", "across": "unit"}
+    page = client.get("/query/cross/", asked)
+    (row,) = page.context["rows"]
+    assert (row["label"], row["total"]) == ("35 岁及以下", 1), "she was 31 then"
+    opened = client.get(row["cells"][0]["url"])
+    assert [card.pk for card in opened.context["page"]] == ["X1"]
+    assert [r["label"] for r in client.get("/query/cross/", {**asked, "as_of": "2020-05-01"}).context["rows"]] == ["36–40"]  # fmt: skip
+    sheet = client.get(row["url"] + "&xlsx=1")
+    assert "X1" in {r[0] for r in rows_of(sheet)}
+    assert "2012-01-01" in str(AuditEntry.objects.filter(action="export").first().detail)
+
+
+def test_people_side_by_side_as_they_were(client, someone, posts):
+    told = read(client, "/people/compare/", person="X1", as_of="2012-01-01")
+    assert "科长" in told and "31" in told
+    assert "科长" not in read(client, "/people/compare/", person="X1", as_of="2012-01-01", known_at="2020-01-01")  # fmt: skip
+
+
+def test_declared_registers_as_they_were(client, someone):
+    register = vocabulary().registers["visit_log"]
+    with writing("add", "测试") as act:
+        act.add(register, [{"visit_id": "V1", "person": someone.pk, "date": PartialDate(2020, 5, 1), "purpose": "某某村"}])  # fmt: skip
+    place = reverse("register", args=["visit_log"])
+    assert "某某村" in read(client, place) and "某某村" in read(client, place, as_of="2020-05-01")
+    assert "某某村" not in read(client, place, as_of="2020-04-30")
+    assert "某某村" not in read(client, place, known_at="2020-06-01")
+    assert "按模板成批填" in read(client, place) and "按模板成批填" not in read(
+        client, place, as_of="2020-05-01"
+    )
+    assert client.get("/registers/", {"known_at": "2020-06-01"}).status_code == 200
+
+
+def test_growth_as_it_was(client, someone, posts):
+    place = reverse("growth", args=["X1"])
+    assert "科长" in read(client, place, as_of="2012-01-01") or "任职" not in read(client, place)
+    assert "科长" not in read(client, place, as_of="2009-01-01")

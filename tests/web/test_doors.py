@@ -41,14 +41,14 @@ def places(db, someone, tmp_path):
     batch = batches.open_batch(account, "测试", tmp_path)
     given = {
         "pk": {
-            "account-act": account.pk, "grant-confirm": account.pk, "grant-take": account.grants.first().pk, "unit": someone.node_id, "children": someone.node_id,
-            "edit-unit": someone.node_id, "new-unit": someone.node_id, "reasons": Finding.objects.filter(register="person").first().pk,
+            "account-act": account.pk, "grant-confirm": account.pk, "grant-take": account.grants.first().pk,
+            "reasons": Finding.objects.filter(register="person").first().pk,
             "export": Handout.objects.create(account=account, kind="pdf").pk, "import": batch.pk, "import-issues": batch.pk, "undo-change": Change.objects.order_by("-pk").first().pk,
             "query-drop": SavedQuery.objects.create(account=account, name="x", condition="性别 = '女'").pk, "request-decide": made.pk,
         },
         "act": "factor", "person": someone.pk, "kind": "lrmx", "field": "id_number", "register": "appointment",
         "identity": MODELS["appointment"].objects.filter(f_person=someone.pk, superseded_at__isnull=True).first().f_appointment_id,
-        "team": team.f_team_id, "name": "visit_log",
+        "team": team.f_team_id, "unit": someone.node.unit, "name": "visit_log",
     }  # fmt: skip
     found = {}
     for pattern in get_resolver().url_patterns:
@@ -125,8 +125,8 @@ def test_whoever_is_inside_the_scope_is_there(sign_in, someone):
 
 def test_a_unit_outside_the_scope_and_its_team_are_not_there(sign_in, someone, stranger):
     client = sign_in("unit_contact")
-    assert client.get(reverse("unit", args=[someone.node_id])).status_code == 200
-    assert client.get(reverse("unit", args=[stranger.node_id])).status_code == 404
+    assert client.get(reverse("unit", args=[someone.node.unit])).status_code == 200
+    assert client.get(reverse("unit", args=[stranger.node.unit])).status_code == 404
     team = MODELS["team"].objects.filter(f_unit=stranger.node.unit, superseded_at__isnull=True).first()
     if team is not None:
         assert client.get(reverse("team", args=[team.f_team_id])).status_code == 404

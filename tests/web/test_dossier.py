@@ -537,7 +537,7 @@ def test_a_unit_hands_in_and_the_file_room_files(someone, stranger, sign_in):
 
 
 def test_what_is_missing_goes_to_the_unit_as_a_workbook(someone, sign_in):
-    response = sign_in("file_room").get(reverse("files-missing"), {"unit": someone.node_id})
+    response = sign_in("file_room").get(reverse("files-missing"), {"unit": someone.node.unit})
     rows = read_sheets("missing.xlsx", b"".join(response.streaming_content))[0].rows
     assert rows[0][3] == "缺少的材料" and any(row[0] == someone.pk for row in rows[1:])
     assert sign_in("file_room").get(reverse("files-missing"), {"unit": "999999"}).status_code == 404

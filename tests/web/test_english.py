@@ -267,7 +267,7 @@ def places(db, someone, tmp_path):
 
     batch = batches.open_batch(Account.objects.get(username="cadre_section"), "list", tmp_path)
     team = MODELS["team"].objects.filter(superseded_at__isnull=True).first()
-    return {"person": someone.pk, "unit": someone.node_id, "team": team.f_team_id, "batch": batch.pk}
+    return {"person": someone.pk, "unit": someone.node.unit, "team": team.f_team_id, "batch": batch.pk}
 
 
 def chinese_left(response, record: list[str]) -> list[str]:

@@ -53,7 +53,7 @@ def test_finding_and_the_instant_list(client, someone):
     part = client.get("/people/", {"q": card.name}, headers={"HX-Request": "true"})
     assert "<html" not in text_of(part)
     assert "没有找到" in text_of(client.get("/people/", {"q": "绝无此人"}))
-    assert client.get("/people/", {"unit": card.node_id}).status_code == 200
+    assert client.get("/people/", {"unit": card.node.unit}).status_code == 200
 
 
 def test_the_person_page_and_every_tab(client, someone):
@@ -177,9 +177,9 @@ def test_units_tree_edit_and_new(client, someone):
         or UnitNode.objects.get(pk=someone.node_id).depth > 1
     )
     assert someone.node.name in text_of(client.get("/units/", {"q": someone.node.name[:2]}))
-    assert client.get(reverse("children", args=[UnitNode.objects.get(depth=0).pk])).status_code == 200
-    assert someone.name in text_of(client.get(reverse("unit", args=[someone.node_id])))
-    new = reverse("new-unit", args=[someone.node_id])
+    assert client.get(reverse("children", args=[UnitNode.objects.get(depth=0).unit])).status_code == 200
+    assert someone.name in text_of(client.get(reverse("unit", args=[someone.node.unit])))
+    new = reverse("new-unit", args=[someone.node.unit])
     assert client.get(new).context["fields"][3]["value"] in (someone.node.unit, "", None)
     assert (
         client.post(
@@ -189,7 +189,7 @@ def test_units_tree_edit_and_new(client, someone):
     )
     made = UnitNode.objects.get(name="临时指挥部")
     assert made.parent_id == someone.node_id
-    edit = reverse("edit-unit", args=[made.pk])
+    edit = reverse("edit-unit", args=[made.unit])
     row = client.get(edit).context["row"].row
     for changes, told in (({"name": ""}, "请填名称"), ({"parent": "无"}, "没有编号"), ({"parent": made.unit}, "自己的下级"), ({"reason": ""}, "请写明事由")):  # fmt: skip
         assert told in text_of(
@@ -376,7 +376,7 @@ def test_rosters_and_zips_of_forms(client):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert len(archive.namelist()) == 3
     assert client.get("/people/roster/", {"kind": "exe"}).status_code == 404
-    unit = Card.objects.get(pk=keys[0]).node_id
+    unit = Card.objects.get(pk=keys[0]).node.unit
     assert (
         client.get("/people/roster/", {"unit": unit, "q": Card.objects.get(pk=keys[0]).name}).status_code
         == 200
@@ -456,7 +456,7 @@ def test_pages_ask_no_more_as_the_data_grows(client, someone):
     urls = [
         *PAGES,
         reverse("person", args=[someone.pk]),
-        reverse("unit", args=[someone.node_id]),
+        reverse("unit", args=[someone.node.unit]),
         reverse("history", args=[someone.pk]),
     ]
 

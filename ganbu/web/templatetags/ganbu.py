@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.utils.html import format_html_join
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -81,7 +82,7 @@ AUDIT_KEYS = {
     "registers": "登记表", "register": "登记表", "condition": "条件", "found": "人数", "kind": "种类", "rows": "条数", "field": "项目",
     "reason": "理由", "change": "变更", "digest": "指纹", "title": "文件", "files": "个数", "method": "方式", "wanted": "所需权限",
     "request": "更正申请", "answer": "答复", "role": "角色", "unit": "机构", "managements": "管理类别", "until": "至", "number": "身份证号",
-    "family": "家庭成员", "run": "评估", "as_of": "基准日", "findings": "规则结论", "down": "行", "across": "列", "name": "姓名",
+    "family": "家庭成员", "run": "评估", "as_of": "基准日", "known_at": "按哪天所知", "findings": "规则结论", "down": "行", "across": "列", "name": "姓名",
 }  # fmt: skip
 
 
@@ -207,4 +208,14 @@ def querystring_with(context: dict[str, Any], **changes: Any) -> str:
     query = context["request"].GET.copy()
     for name, value in changes.items():
         query[name] = value
+        if value == "":
+            del query[name]
     return str(query.urlencode())
+
+
+@register.simple_tag(takes_context=True)
+def kept(context: dict[str, Any], but: str) -> str:
+    """What the page was asked for except some of it, as hidden fields of a form that asks for the page again."""
+    asked = context["request"].GET
+    told = [(name, value) for name in asked if name not in but.split() for value in asked.getlist(name)]
+    return format_html_join("", '<input type="hidden" name="{}" value="{}">', told)
