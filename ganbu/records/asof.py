@@ -46,12 +46,11 @@ def sitting(day: date, moment: datetime | None = None) -> QuerySet[Any]:
     return found
 
 
-def recorded(cards: QuerySet[Card], moment: datetime | None) -> QuerySet[Card]:
-    """Those of some people of whom something was recorded at a moment."""
-    if moment is None:
-        return cards
+def at_work(cards: QuerySet[Card], day: date, moment: datetime | None = None) -> QuerySet[Card]:
+    """Those of some people who were known at a moment and had begun to work by a day (当日已参加工作)."""
     person: Any = MODELS["person"]
-    return cards.filter(Exists(person.objects.filter(known_at(moment), f_person_id=OuterRef("pk"))))
+    rows = person.objects.filter(known_at(moment), begun("f_work_start", day), begun("f_birth_date", day))
+    return cards.filter(Exists(rows.filter(f_person_id=OuterRef("pk"))))
 
 
 # -- units ------------------------------------------------------------------------------------------------------
@@ -124,7 +123,10 @@ def tree_on(day: date, moment: datetime | None = None) -> Tree:
 
 
 def cards_on(people: Iterable[str], day: date, moment: datetime | None = None) -> dict[str, Card]:
-    """What lists would have shown of some people on a day, by what was known at a moment (当日卡片); none is stored."""
+    """What lists would have shown of some people on a day, by what was known at a moment (当日卡片); none is stored.
+
+    The post is the one that the appointments tell: the text of the current post is about now.
+    """
     chosen = sorted(set(people))
     if not chosen:
         return {}
@@ -139,7 +141,9 @@ def cards_on(people: Iterable[str], day: date, moment: datetime | None = None) -
             of[name][str(row.get("person"))].append(row)
     nodes = tree_on(day, moment).nodes
     return {
-        str(row["person_id"]): card_of(str(row["person_id"]), row, of, {}, nodes, (), day)[0]
+        str(row["person_id"]): card_of(
+            str(row["person_id"]), {**row, "current_post_text": None}, of, {}, nodes, (), day
+        )[0]
         for row in rows.get("person", ())
     }
 

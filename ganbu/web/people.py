@@ -18,7 +18,7 @@ from ganbu.access.perms import Rights, rights
 from ganbu.dates import PartialDate, full_years
 from ganbu.findings.models import EvaluationRun
 from ganbu.records import queries
-from ganbu.records.asof import cards_on, recorded
+from ganbu.records.asof import at_work, cards_on
 from ganbu.records.cards import WANTED, WANTED_ROWS
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, UnitNode
@@ -67,7 +67,9 @@ def below(cards: QuerySet[Card], known: Today | Then, unit: str) -> tuple[QueryS
 def people(request: HttpRequest) -> HttpResponse:
     """The list: search by name, pinyin, initials, number; by unit; paged; of a day."""
     when, scope = looked(request), rights(request).scope("people.find")
-    cards = recorded(queries.visible(scope), when.moment)
+    cards = queries.visible(scope)
+    if when.dated:
+        cards = at_work(cards, when.day, when.moment)
     cards, node = below(cards, units_of(scope, when), request.GET.get("unit", ""))
     text = request.GET.get("q", "").strip()
     if text:

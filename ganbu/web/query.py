@@ -23,7 +23,7 @@ from ganbu.access.middleware import door
 from ganbu.access.perms import Rights, rights
 from ganbu.errors import GanbuError
 from ganbu.records import queries
-from ganbu.records.asof import cards_on, recorded
+from ganbu.records.asof import at_work, cards_on
 from ganbu.records.corps import people_where
 from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, SavedQuery
@@ -175,7 +175,9 @@ def forbidden(condition: str, may: Rights) -> str:
 
 def chosen(may: Rights, condition: str, when: AsOf) -> QuerySet[Card]:
     """The people inside the scope for whom a condition is true on the day. Raises GanbuError."""
-    cards = recorded(queries.visible(may.scope("people.query")), when.moment)
+    cards = queries.visible(may.scope("people.query"))
+    if when.dated:
+        cards = at_work(cards, when.day, when.moment)
     if not condition:
         return cards
     if word := forbidden(condition, may):

@@ -230,3 +230,14 @@ def test_growth_as_it_was(client, someone, posts):
     place = reverse("growth", args=["X1"])
     assert "科长" in read(client, place, as_of="2012-01-01") or "任职" not in read(client, place)
     assert "科长" not in read(client, place, as_of="2009-01-01")
+
+
+def test_whoever_had_not_begun_to_work_is_not_in_the_lists_of_a_day(client, someone):
+    with writing("add", "测试") as act:
+        act.add(WORDS["person"], [{"person_id": "X9", "name": "丙某", "birth_date": PartialDate(1990, 1), "work_start": PartialDate(2012, 7), "current_post_text": "现在的职务"}])  # fmt: skip
+    for day, there in (("2012-06-30", False), ("2012-07-01", True)):
+        assert [c.pk for c in client.get("/people/", {"q": "丙某", "as_of": day}).context["page"]] == (["X9"] if there else [])  # fmt: skip
+        asked = {"condition": "姓名 = '丙某'", "as_of": day}
+        assert client.get("/query/", asked).context["page"].paginator.count == there
+    assert "现在的职务" not in read(client, "/people/", q="丙某", as_of="2020-01-01")
+    assert "现在的职务" in read(client, "/people/", q="丙某")
