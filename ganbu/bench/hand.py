@@ -62,8 +62,8 @@ _RANKS = [
 ]
 RANKS = (
     "CREATE OR REPLACE TEMP TABLE hand_rank AS SELECT person_id, "
-    + ", ".join(f"CASE WHEN {r} <= (3 * n{r}) // 10 THEN 'A' WHEN {r} <= (3 * n{r}) // 10 + (4 * n{r}) // 10 THEN 'B' ELSE 'C' END AS {r}" for r, _, _ in _RANKS)
-    + " FROM (SELECT person_id, " + ", ".join(f"row_number() OVER (PARTITION BY {g} ORDER BY {v} DESC, person_id) AS {r}, count(*) OVER (PARTITION BY {g}) AS n{r}" for r, g, v in _RANKS)
+    + ", ".join(f"CASE WHEN {' OR '.join(f'{part} IS NULL' for part in g.split(', '))} THEN '不能判定' WHEN {r} <= (3 * n{r}) // 10 THEN 'A' WHEN {r} <= (3 * n{r}) // 10 + (4 * n{r}) // 10 THEN 'B' ELSE 'C' END AS {r}" for r, g, _ in _RANKS)
+    + " FROM (SELECT person_id, " + ", ".join(f"row_number() OVER (PARTITION BY {g} ORDER BY {v} DESC, person_id) AS {r}, count(*) OVER (PARTITION BY {g}) AS n{r}" for r, g, v in _RANKS) + ", cu, cl, sex, region"
     + " FROM hand_res LEFT JOIN t_unit u ON u.unit_id = cu)"
 )  # fmt: skip
 UNITS = f"""

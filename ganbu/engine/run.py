@@ -72,10 +72,13 @@ class Run:
         """Which engine computed it."""
         return self.computed.engine
 
-    def rows(self, policy: str) -> list[dict[str, Any]]:
-        """The findings of a policy as plain rows: exact Fractions, dates, and lists of reasons."""
+    def rows(self, policy: str, only: Any = None) -> list[dict[str, Any]]:
+        """The findings of a policy as plain rows: exact Fractions, dates, and lists of reasons.
+
+        `only` are the rows of its register to be told of, for the kernel; of groups, all rows of some.
+        """
         judged = self.evaluator.judge(policy)
-        cells = self._fetch(judged)
+        cells = self._fetch(judged, only)
         if judged.lowered.layout == "effects":
             return self._effect_rows(cells)
         raw = {label: column.exact() for label, column in cells.items()}
@@ -151,10 +154,13 @@ class Run:
         ).to_pylist()
         return found
 
-    def _fetch(self, judged: Judged) -> dict[str, Cells]:
+    def _fetch(self, judged: Judged, only: Any = None) -> dict[str, Cells]:
         nodes = self.evaluator.columns(judged)
         keep = None if judged.lowered.layout == "effects" else _inside(judged)
-        return self.computed.fetch(judged.shown_register, nodes, keep)
+        if only is None:
+            return self.computed.fetch(judged.shown_register, nodes, keep)
+        assert isinstance(self.computed, KernelComputed)
+        return self.computed.fetch(judged.shown_register, nodes, keep, only)
 
     def _group_rows(self, judged: Judged, raw: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
         """One row per group and part; without anybody in sight a single group with nobody in it."""

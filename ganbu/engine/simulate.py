@@ -10,7 +10,7 @@ from typing import Any
 
 from ganbu.engine.policy import Pack
 from ganbu.engine.records import Records
-from ganbu.engine.run import Run, Store, evaluate
+from ganbu.engine.run import Store, evaluate
 from ganbu.errors import PackError, nearest
 
 NOBODY = "不适用"
@@ -55,8 +55,11 @@ def simulate(
     if other not in against.reach:
         raise PackError(f"对照的规则包里没有规则“{other}”", hint=nearest(other, against.reach))
     store = records if isinstance(records, Store) else Store(records)
-    one = _keyed(evaluate(pack, store, as_of, [policy], known_at), policy)
-    two = _keyed(evaluate(against, store, as_of, [other], known_at, parameters), other)
+    runs = (
+        (evaluate(pack, store, as_of, [policy], known_at), policy),
+        (evaluate(against, store, as_of, [other], known_at, parameters), other),
+    )
+    one, two = (keyed(run.rows(name), run.evaluator.judge(name).lowered.layout) for run, name in runs)
     changes, moves, groups = [], Counter(), {}  # type: ignore[var-annotated]
     for key in [*one, *(k for k in two if k not in one)]:
         before, after = one.get(key), two.get(key)
@@ -80,11 +83,10 @@ def simulate(
     )
 
 
-def _keyed(run: Run, policy: str) -> dict[str, dict[str, Any]]:
-    """The findings by what they are about: a subject, a part of a group, or one of several effects on a person."""
+def keyed(rows: list[dict[str, Any]], layout: str) -> dict[str, dict[str, Any]]:
+    """Findings by what they are about: a subject, a part of a group, or one of several effects on a person."""
     found: dict[str, dict[str, Any]] = {}
-    layout = run.evaluator.judge(policy).lowered.layout
-    for row in run.rows(policy):
+    for row in rows:
         key = str(row["对象"])
         if layout == "groups":
             key = f"{key}/{row['名称']}"

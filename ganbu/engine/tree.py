@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from typing import TypeVar
 
+T = TypeVar("T")
 Value = bool | Fraction | date | str | None
 
 
@@ -28,6 +30,21 @@ class Type:
 BOOL, NUM, DATE, TEXT, SPAN = Type("bool"), Type("num"), Type("date"), Type("text"), Type("span")
 
 
+def _hashed_once(cls: type[T]) -> type[T]:
+    """Keep the hash of each object: trees are deep, and are looked up often."""
+    whole = cls.__hash__
+
+    def hashed(self: T) -> int:
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            found = self.__dict__["_hash"] = whole(self)
+        return found
+
+    cls.__hash__ = hashed  # type: ignore[method-assign,assignment]
+    return cls
+
+
+@_hashed_once
 @dataclass(frozen=True)
 class Row:
     """A row in sight: a root (`of` is None) or one reached from `of` by `via`, a reference field or a row fact.
@@ -51,6 +68,7 @@ class Row:
         return () if self.of is None else (*self.of.path, self.via)
 
 
+@_hashed_once
 @dataclass(frozen=True)
 class Const:
     """A literal or a parameter value (`label` names the parameter)."""
@@ -60,6 +78,7 @@ class Const:
     label: str = ""
 
 
+@_hashed_once
 @dataclass(frozen=True)
 class Field:
     """A field of a row."""
@@ -69,6 +88,7 @@ class Field:
     type: Type
 
 
+@_hashed_once
 @dataclass(frozen=True)
 class Fact:
     """A fact of a row, defined in the program: named, hidden (`#3`) or an output (`policy.name`)."""
@@ -78,6 +98,7 @@ class Fact:
     type: Type
 
 
+@_hashed_once
 @dataclass(frozen=True)
 class Op:
     """A scalar operation; `detail` carries constants such as a rounding mode or a look-up table's words."""
@@ -88,6 +109,7 @@ class Op:
     detail: tuple[object, ...] = ()
 
 
+@_hashed_once
 @dataclass(frozen=True)
 class Aggregate:
     """Something computed from the rows of `register` whose `link` is the identity of the row it is about.
@@ -117,6 +139,7 @@ class Aggregate:
         return [part for part in (self.value, self.where, self.order) if part is not None] + options
 
 
+@_hashed_once
 @dataclass(frozen=True)
 class Window:
     """Something computed over all rows of a register for which `among` holds, in groups.

@@ -48,9 +48,9 @@ class Items:
         return Items(self.groups.where(mask), self.place.narrowed(mask))
 
 
-def aggregate(kernel: Kernel, view: View, node: Aggregate) -> Col:
-    """An aggregate fact over all rows in sight of the register it is about."""
-    items, back = _items(kernel, view, node)
+def aggregate(kernel: Kernel, view: View, node: Aggregate, only: Array | None = None) -> Col:
+    """An aggregate fact over all rows in sight of the register it is about, or over `only` some of them."""
+    items, back = _items(kernel, view, node, only)
     if node.option("latest"):
         items = _latest(kernel, items, int(str(node.option("latest"))), node.option("latest_by"))
     some = np.zeros(items.groups.size, bool)
@@ -70,21 +70,33 @@ def aggregate(kernel: Kernel, view: View, node: Aggregate) -> Col:
     )
 
 
-def _items(kernel: Kernel, view: View, node: Aggregate) -> tuple[Items, Array | None]:
+def _items(
+    kernel: Kernel, view: View, node: Aggregate, only: Array | None = None
+) -> tuple[Items, Array | None]:
     """The items, grouped by the row they are about; with a `key`, by what that row refers to, and the way back."""
     from ganbu.engine.kernel.evaluate import Place
 
     rows = kernel.view(node.register)
     correlated = any(looks_out(part) for part in (node.value, node.where, node.order))
     if not node.key:
-        owner = rows.link(node.link, view)
+        owner = kernel.link(rows, node.link, view)
+        size = view.size
+        if only is not None:
+            owner, size = seated(only, view.size)[owner], len(only)
         kept = owner >= 0
         at = None if kept.all() else np.flatnonzero(kept)
         owner = owner if at is None else owner[at]
-        outer = Place(view, owner) if correlated else None
-        return Items(Groups(owner, view.size, owner), Place(rows, at, outer)), None
+        outer = Place(view, owner if only is None else only[owner]) if correlated else None
+        groups = (
+            kernel.groups(rows, node.link, view, kept, owner) if only is None else Groups(owner, size, owner)
+        )
+        return Items(groups, Place(rows, at, outer)), None
     link, mine = rows.column(node.link).full(rows.size), view.column(node.key).full(view.size)
+    mine = mine if only is None else mine.at(only)
+    size = len(mine.v)
     known = link.known & np.ones(rows.size, bool)
+    if only is not None:
+        known = known & np.isin(link.v, mine.v)
     at = np.flatnonzero(known)
     texts, of = np.unique(link.v[at], return_inverse=True)
     of = of.reshape(-1)
@@ -103,10 +115,18 @@ def _items(kernel: Kernel, view: View, node: Aggregate) -> tuple[Items, Array | 
     sizes = np.bincount(of, minlength=len(texts) + 1)
     starts = np.concatenate(([0], np.cumsum(sizes)))[:-1]
     each = sizes[back]
-    owner = np.repeat(np.arange(view.size), each)
+    owner = np.repeat(np.arange(size), each)
     offset = np.arange(len(owner)) - np.repeat(np.cumsum(each) - each, each)
     pairs = at[order[np.repeat(starts[back], each) + offset]] if len(owner) else np.zeros(0, np.int64)
-    return Items(Groups(owner, view.size, owner), Place(rows, pairs, Place(view, owner))), None
+    outer = Place(view, owner if only is None else only[owner])
+    return Items(Groups(owner, size, owner), Place(rows, pairs, outer)), None
+
+
+def seated(rows: Array, size: int) -> Array:
+    """For each of `size` rows its place among `rows`, or -1; one more at the end, so that -1 leads to -1."""
+    found = np.full(size + 1, NOWHERE, np.int64)
+    found[rows] = np.arange(len(rows))
+    return found
 
 
 def _latest(kernel: Kernel, items: Items, count: int, by: object) -> Items:
@@ -203,6 +223,12 @@ def _distinct(groups: Groups, value: Col, taking: Array) -> Col:
     if (high - low + 1) * (groups.size + 1) >= FITS:
         v = np.unique(v, return_inverse=True)[1].reshape(-1)
         low, high = 0, int(v.max()) if len(v) else 0
+    if (high - low + 1) * groups.size <= 8 * len(
+        v
+    ) + 64:  # few values: a mark for each is quicker than sorting
+        marks = np.zeros((groups.size, high - low + 1), bool)
+        marks[of, v - low] = True
+        return integers(marks.sum(axis=1), None, COUNTS)
     pairs = np.sort(of * (high - low + 1) + (v - low))
     fresh = runs(pairs)
     return integers(np.bincount(pairs[fresh] // (high - low + 1), minlength=groups.size), None, COUNTS)

@@ -33,6 +33,13 @@ class KernelComputed:
         self.kernel = Kernel(program, prepared, known_at, virtual)
         self.wanted = wanted
 
+    @classmethod
+    def of(cls, kernel: Kernel, wanted: Mapping[str, list[Node]]) -> KernelComputed:
+        """What a kernel that is there already computes."""
+        made = cls.__new__(cls)
+        made.kernel, made.wanted = kernel, wanted
+        return made
+
     def run(self) -> KernelComputed:
         """Compute everything that was asked for. Raises PackError where a date has no place."""
         for register, nodes in self.wanted.items():
@@ -41,16 +48,17 @@ class KernelComputed:
                 self.kernel.value(node, place)
         return self
 
-    def fetch(self, register: str, nodes: Mapping[str, Node], keep: Node | None = None) -> dict[str, Cells]:
-        """Expressions over the rows of a register."""
-        view = self.kernel.view(register)
-        place, at = Place(view), None
+    def fetch(
+        self, register: str, nodes: Mapping[str, Node], keep: Node | None = None, only: Array | None = None
+    ) -> dict[str, Cells]:
+        """Expressions over the rows of a register, or over `only` some of them."""
+        place, at = Place(self.kernel.view(register), only), None
         if keep is not None:
-            kept = np.broadcast_to(self.kernel.value(keep, place).v, (view.size,))
+            kept = np.broadcast_to(self.kernel.value(keep, place).v, (place.size,))
             if not kept.all():
                 at = np.flatnonzero(kept)
         return {
-            label: self._cells(self.kernel.value(node, place).full(view.size), node, at)
+            label: self._cells(self.kernel.value(node, place).full(place.size), node, at)
             for label, node in nodes.items()
         }
 

@@ -70,6 +70,10 @@ class EffectsView(View):
         """For each effect the row of `target` it is about, or -1."""
         return self._link_by_text(name, target)
 
+    def owner_order(self, name: str, target: View, owned: Array) -> Array | None:
+        """Not prepared: effects are other on every day."""
+        return None
+
     def identity_order(self) -> Array:
         """The effects in binary order of their identities."""
         return np.argsort(self.kernel.pool.ranks()[self.rows["编号"].v])

@@ -13,6 +13,7 @@ from ganbu.engine.kernel import columns, days
 from ganbu.engine.kernel.aggregate import aggregate
 from ganbu.engine.kernel.columns import Array, Col, cleared, constant, integers, meet
 from ganbu.engine.kernel.effects import EffectsView
+from ganbu.engine.kernel.segments import Groups
 from ganbu.engine.kernel.snapshot import NOWHERE, Prepared, View
 from ganbu.engine.kernel.window import window
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window
@@ -64,6 +65,11 @@ class Kernel:
         self._facts: dict[tuple[str, str], Col] = {}
         self._same: dict[tuple[str, Node], Col] = {}
         self._rows: dict[tuple[str, Row], Array] = {}
+        self._links: dict[tuple[str, str, str], Array] = {}
+        self._owned: dict[tuple[str, str, str], Groups] = {}
+        self._tables: dict[Steps, Array] = {}
+        self.leaves: dict[Node, tuple[Field | Fact, ...]] = {}
+        self.groupings: dict[tuple[str, tuple[Node, ...]], Array] = {}
 
     # -- what there is -------------------------------------------------------------------------------------
 
@@ -87,12 +93,33 @@ class Kernel:
         """A fact over all rows in sight of its register."""
         key = (register, name)
         if key not in self._facts:
-            node = self.program.definitions[key]
-            twin = (register, node)
-            if twin not in self._same:
-                self._same[twin] = self._define(register, node)
-            self._facts[key] = self._same[twin]
+            self._facts[key] = self.defined(register, self.program.definitions[key])
         return self._facts[key]
+
+    def defined(self, register: str, node: Node) -> Col:
+        """What a definition says over all rows in sight; equal definitions are computed once."""
+        twin = (register, node)
+        if twin not in self._same:
+            self._same[twin] = self._define(register, node)
+        return self._same[twin]
+
+    def link(self, owner: View, name: str, target: View) -> Array:
+        """For each row in sight the row in sight of `target` that a reference leads to, or -1; kept for the run."""
+        key = (owner.register.name, name, target.register.name)
+        if key not in self._links:
+            self._links[key] = owner.link(name, target)
+        return self._links[key]
+
+    def groups(self, rows: View, link: str, view: View, owned: Array, owner: Array) -> Groups:
+        """The rows of a register that belong to somebody by whom they belong to, kept for the run with their order."""
+        key = (rows.register.name, link, view.register.name)
+        if key not in self._owned:
+            made = Groups(owner, view.size, owner)
+            if not made.sorted:
+                order = rows.owner_order(link, view, owned)
+                made.order = np.argsort(owner, kind="stable") if order is None else order
+            self._owned[key] = made
+        return self._owned[key]
 
     def _define(self, register: str, node: Node) -> Col:
         view = self.view(register)
@@ -124,7 +151,7 @@ class Kernel:
             picked = self.fact(row.of.register, row.via).full(owner.size)
             step = np.where(picked.known, picked.v, NOWHERE)
         else:
-            step = owner.link(row.via, target)
+            step = self.link(owner, row.via, target)
         if row.of.of is not None:
             _, at = self._whole_path(row.of, start)
             step = np.where(at >= 0, step[at] if len(step) else NOWHERE, NOWHERE)
@@ -180,10 +207,13 @@ class Kernel:
 
     def table_of(self, steps: Steps) -> Array:
         """For each text of the pool the step of an order it stands on, or -1."""
-        numbers = [[self.pool.number(word) for word in words] for words in steps]
-        table = np.full(len(self.pool.texts) + 1, -1, np.int64)
-        for step, words in enumerate(numbers):
-            table[words] = step
+        table = self._tables.get(steps)
+        if table is None or len(table) <= len(self.pool.texts):
+            numbers = [[self.pool.number(word) for word in words] for words in steps]
+            table = np.full(len(self.pool.texts) + 1, -1, np.int64)
+            for step, words in enumerate(numbers):
+                table[words] = step
+            self._tables[steps] = table
         return table
 
 

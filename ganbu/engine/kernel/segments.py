@@ -22,7 +22,14 @@ class Groups:
         """Only the items for which the mask holds."""
         if mask.ndim == 0:
             return self if bool(mask) else Groups(self.of[:0], self.size, self.items[:0])
-        return Groups(self.of[mask], self.size, self.items[mask])
+        kept = Groups(self.of[mask], self.size, self.items[mask])
+        if self.sorted:
+            kept.sorted, kept.order = True, None
+        elif len(kept.of) > len(self.of) // 8 and (order := self.order) is not None:
+            # The order of those that are left, renumbered: quicker than sorting them again.
+            place = np.cumsum(mask) - 1
+            kept.order = place[order[mask[order]]]
+        return kept
 
     @cached_property
     def sorted(self) -> bool:

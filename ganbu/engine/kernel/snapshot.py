@@ -68,13 +68,36 @@ class Prepared:
     _columns: dict[tuple[str, str], Col] = field(default_factory=dict)
     _links: dict[tuple[str, str, str], Array] = field(default_factory=dict)
     _orders: dict[str, Array] = field(default_factory=dict)
+    _owners: dict[tuple[str, str, str], Array] = field(default_factory=dict)
 
     def keep(self, other: Prepared, touched: Container[str]) -> None:
         """Take over what another has prepared of registers that are as they were."""
         self.pool = other.pool
         self._columns |= {k: v for k, v in other._columns.items() if k[0] not in touched}
         self._links |= {k: v for k, v in other._links.items() if k[0] not in touched and k[2] not in touched}
+        self._owners |= {
+            k: v for k, v in other._owners.items() if k[0] not in touched and k[2] not in touched
+        }
         self._orders |= {k: v for k, v in other._orders.items() if k not in touched}
+
+    def loaded(self, register: str) -> bool:
+        """Whether a register was handed in at all."""
+        return register in self.records.tables
+
+    def recorded(self, register: str, moment: datetime | None) -> Array | None:
+        """Which rows were known at a moment, or are known now; None where the register has no history."""
+        table = self.records.tables.get(register)
+        if table is None or not {"recorded_at", "superseded_at"} & set(table.column_names):
+            return None
+        at = None if moment is None else pa.scalar(moment, pa.timestamp("us"))
+        seen: Array = np.ones(table.num_rows, bool)
+        if "recorded_at" in table.column_names and at is not None:
+            seen &= np.asarray(pc.fill_null(pc.less_equal(_array(table["recorded_at"]), at), True))
+        if "superseded_at" in table.column_names:
+            ended = _array(table["superseded_at"])
+            gone = pc.is_valid(ended) if at is None else pc.fill_null(pc.less_equal(ended, at), False)
+            seen &= ~np.asarray(gone)
+        return seen
 
     def rows(self, register: str) -> int:
         """How many rows a register has."""
@@ -142,6 +165,14 @@ class Prepared:
                 self._links[key] = np.asarray(found.fill_null(NOWHERE)).astype(np.int64)
         return self._links[key]
 
+    def owner_order(self, register: Register, name: str, target: Register) -> Array:
+        """The rows by the row of `target` that the reference `name` leads to, each owner's in the order of the record."""
+        key = (register.name, name, target.name)
+        if key not in self._owners:
+            link = self.link(register, name, target)
+            self._owners[key] = np.argsort(link, kind="stable")
+        return self._owners[key]
+
     def identity_order(self, register: Register) -> Array:
         """The rows in binary order of their identities, as databases sort text."""
         if register.name not in self._orders:
@@ -163,12 +194,12 @@ class View:
     @property
     def loaded(self) -> bool:
         """Whether the register was handed in at all."""
-        return self.register.name in self.prepared.records.tables
+        return self.prepared.loaded(self.register.name)
 
     @cached_property
     def visible(self) -> Array | None:
         """The row numbers in sight, in order; None when all are."""
-        seen = meet(self._happened(), self._recorded())
+        seen = meet(self._happened(), self.prepared.recorded(self.register.name, self.known_at))
         return None if seen is None or bool(seen.all()) else np.flatnonzero(seen)
 
     def _happened(self) -> Array | None:
@@ -187,20 +218,6 @@ class View:
             confirmed = self.prepared.column(register, "confirmed_on")
             seen = np.where(confirmed.known, confirmed.v <= today, seen)
         return np.asarray(seen | ~column.known)
-
-    def _recorded(self) -> Array | None:
-        table = self.prepared.records.tables.get(self.register.name)
-        if table is None or not {"recorded_at", "superseded_at"} & set(table.column_names):
-            return None
-        moment = None if self.known_at is None else pa.scalar(self.known_at, pa.timestamp("us"))
-        seen: Array = np.ones(table.num_rows, bool)
-        if "recorded_at" in table.column_names and moment is not None:
-            seen &= np.asarray(pc.fill_null(pc.less_equal(_array(table["recorded_at"]), moment), True))
-        if "superseded_at" in table.column_names:
-            ended = _array(table["superseded_at"])
-            gone = pc.is_valid(ended) if moment is None else pc.fill_null(pc.less_equal(ended, moment), False)
-            seen &= ~np.asarray(gone)
-        return seen
 
     @cached_property
     def size(self) -> int:
@@ -259,6 +276,17 @@ class View:
         where = np.full(len(self.prepared.pool.texts) + 1, NOWHERE, np.int64)
         where[ids.v] = np.arange(len(ids.v))
         return np.where(mine.known, where[mine.v], NOWHERE) if len(mine.v) else np.zeros(0, np.int64)
+
+    def owner_order(self, name: str, target: View, owned: Array) -> Array | None:
+        """The rows in sight that are `owned`, numbered anew, by the row of `target` they belong to; None when it is not prepared."""
+        if self.prepared.repeated(target.register) or name in self.register.ended:
+            return None
+        order = self.prepared.owner_order(self.register, name, target.register)
+        kept = owned
+        if self.visible is not None:
+            kept = np.zeros(len(order), bool)
+            kept[self.visible[owned]] = True
+        return np.asarray((np.cumsum(kept) - 1)[order[kept[order]]])
 
     def identity_order(self) -> Array:
         """The rows in sight in binary order of their identities."""

@@ -6,29 +6,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ganbu.engine.kernel.aggregate import seated
 from ganbu.engine.kernel.columns import Array, Col, common, integers, magnitude, product, sort_key
 from ganbu.engine.kernel.segments import Groups, runs
 from ganbu.engine.kernel.snapshot import View
 from ganbu.engine.tree import Node, Window
 
 if TYPE_CHECKING:
-    from ganbu.engine.kernel.evaluate import Kernel
+    from ganbu.engine.kernel.evaluate import Kernel, Place
 
 COUNTS = 1_000_000_000
 
 
-def window(kernel: Kernel, view: View, node: Window) -> Col:
-    """A window fact over all rows in sight."""
+def window(kernel: Kernel, view: View, node: Window, only: Array | None = None) -> Col:
+    """A window fact over all rows in sight, or over `only` some whole groups of them."""
     from ganbu.engine.kernel.evaluate import Place
 
-    place, size = Place(view), view.size
+    place = Place(view, only)
+    size = place.size
     among, _ = kernel.holds(node.among, place)
     among = np.broadcast_to(among, (size,))
-    of, groups = grouped(kernel, view, node.groups)
+    of, groups = grouped(kernel, view, node.groups, only)
     everyone = Groups(of, groups, np.arange(size))
     value = kernel.value(node.value, place).full(size) if node.value is not None else None
     if node.fn in ("place", "ties"):
-        return _place(kernel, view, node, of, among)
+        return _place(kernel, place, node, of, among)
     if node.fn in ("seated", "unseated"):
         assert value is not None
         counted = among & value.known if node.fn == "seated" else among & ~value.known
@@ -55,14 +57,17 @@ def window(kernel: Kernel, view: View, node: Window) -> Col:
     raise AssertionError(node.fn)
 
 
-def grouped(kernel: Kernel, view: View, nodes: tuple[Node, ...]) -> tuple[Array, int]:
+def grouped(
+    kernel: Kernel, view: View, nodes: tuple[Node, ...], only: Array | None = None
+) -> tuple[Array, int]:
     """For each row the number of its group, and how many there are; what is not known is a group of its own."""
     from ganbu.engine.kernel.evaluate import Place
 
-    of: Array = np.zeros(view.size, np.int64)
+    place = Place(view, only)
+    of: Array = np.zeros(place.size, np.int64)
     count = 1
     for node in nodes:
-        found = kernel.value(node, Place(view)).full(view.size)
+        found = kernel.value(node, place).full(place.size)
         v = found.v.astype(np.int64) if found.den is None else _ratio_numbers(found)
         v = np.where(found.known, v - v.min() + 1, 0) if len(v) else v
         width = int(v.max()) + 1 if len(v) else 1
@@ -71,7 +76,7 @@ def grouped(kernel: Kernel, view: View, nodes: tuple[Node, ...]) -> tuple[Array,
             if count * width > 2**62:
                 of, count = _dense(of)
         of, count = of * width + v, count * width
-    if count > 8 * view.size + 64:
+    if count > 8 * place.size + 64:
         of, count = _dense(of)
     return of, count
 
@@ -98,12 +103,10 @@ def ordered_key(value: Col, descending: bool, text: bool, kernel: Kernel) -> Arr
     return np.asarray(v)
 
 
-def _place(kernel: Kernel, view: View, node: Window, of: Array, among: Array) -> Col:
+def _place(kernel: Kernel, place: Place, node: Window, of: Array, among: Array) -> Col:
     """Places among those who take part; ties as declared (min, dense, row)."""
-    from ganbu.engine.kernel.evaluate import Place
-
     assert node.value is not None
-    size, place = view.size, Place(view)
+    size = place.size
     value = kernel.value(node.value, place).full(size)
     takes_part = among if value.ok is None else among & value.ok
     at = np.flatnonzero(takes_part) if not takes_part.all() else None
@@ -118,7 +121,10 @@ def _place(kernel: Kernel, view: View, node: Window, of: Array, among: Array) ->
     by_row = node.option("ties") == "row"
     if by_row:
         # The identities in order, so that standing order decides ties.
-        first = view.identity_order()
+        first = place.view.identity_order()
+        if place.at is not None:
+            first = seated(place.at, place.view.size)[first]
+            first = first[first >= 0]
         if at is not None:
             seat = np.cumsum(takes_part) - 1
             first = seat[first[takes_part[first]]]

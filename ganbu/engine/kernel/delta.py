@@ -1,0 +1,438 @@
+"""What follows from a few changed rows (增量求值): only facts that rest on them are computed, and only where they do.
+
+For every fact the rows on which it may be another are found from its definition; it is computed there, compared with
+what it was, and what turned out the same goes no further. Everything else is taken from the run over the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from ganbu.engine.bind import Program
+from ganbu.engine.kernel.aggregate import aggregate
+from ganbu.engine.kernel.columns import Array, Col
+from ganbu.engine.kernel.evaluate import Kernel, Place
+from ganbu.engine.kernel.overlay import NONE, Overlaid, put, same
+from ganbu.engine.kernel.snapshot import NOWHERE, View
+from ganbu.engine.kernel.window import grouped, window
+from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Row, Window, walk
+
+EFFECT = ("", "·起始日", "·截止日", "·对象", "·生效中")  # the facts that make an effect
+
+
+def union(*parts: Array) -> Array:
+    """Rows that are in any of some sorted sets of rows."""
+    some = [part for part in parts if len(part)]
+    if not some:
+        return NONE
+    if len(some) == 1:
+        return some[0]
+    found = np.concatenate(some)
+    found.sort()
+    return found[np.concatenate(([True], found[1:] != found[:-1]))]
+
+
+def _of_groups(of: Array, rows: Array) -> Array:
+    """Which rows are in a group that some rows are in."""
+    mark = np.zeros(int(of.max()) + 1 if len(of) else 1, bool)
+    mark[of[rows]] = True
+    return np.asarray(mark[of])
+
+
+def read_widely(
+    program: Program, virtual: Mapping[str, list[tuple[str, str]]], narrow: Iterable[tuple[str, Node]], wide: Iterable[tuple[str, Node]]
+) -> frozenset[tuple[str, Node]]:  # fmt: skip
+    """The facts that are read beyond the row they are about, given the expressions shown of single rows and of all."""
+    seen: set[tuple[str, Node, bool]] = set()
+    todo = [(*one, False) for one in narrow] + [(*one, True) for one in wide]
+
+    def read(register: str, name: str, widely: bool) -> None:
+        if (register, name) in program.definitions:
+            todo.append((register, program.definitions[register, name], widely))
+
+    while todo:
+        register, node, widely = step = todo.pop()
+        if step in seen or (register, node, True) in seen:
+            continue
+        seen.add(step)
+        whole = isinstance(node, Aggregate)
+        passed = {node.register} if isinstance(node, Aggregate) else set()
+        for leaf in {leaf for part in (node.parts if isinstance(node, Aggregate) else [node]) for leaf in walk(part)}:  # fmt: skip
+            if not isinstance(leaf, (Field, Fact)):
+                continue
+            # Only what is read of the very row that the fact is about stays with it.
+            beyond = widely or isinstance(node, Window) or leaf.row.root.up != whole
+            read(leaf.row.register, leaf.name, beyond or leaf.row.of is not None)
+            row = leaf.row
+            while row.of is not None:
+                passed.add(row.register)
+                read(row.of.register, row.via, beyond or row.of.of is not None)
+                row = row.of
+            passed.add(row.register)
+        for policy in passed & virtual.keys():
+            for owner, effect in virtual[policy]:
+                for key in EFFECT:
+                    read(owner, effect + key, True)
+    return frozenset((register, node) for register, node, widely in seen if widely)
+
+
+class Delta(Kernel):
+    """The facts of a program over overlaid records, as far as they differ from those over the base.
+
+    `wide` are the facts that are read beyond the row they are about. Where it is given, the others are computed only
+    for those whom the laid-over rows are about or name (`whom`); for everybody else they stay as in the base.
+    """
+
+    def __init__(self, base: Kernel, overlaid: Overlaid, wide: Container[tuple[str, Node]] | None = None) -> None:  # fmt: skip
+        super().__init__(base.program, overlaid, base.known_at, base.virtual)
+        self.base, self.overlaid = base, overlaid
+        self._tables = base._tables
+        self._seats: dict[str, Array | None] = {}
+        self._changed: dict[tuple[str, Node], Array] = {}
+        self._fields: dict[tuple[str, str], Array] = {}
+        self._vias: dict[tuple[str, str, str], Array] = {}
+        self._groups: dict[tuple[str, tuple[Node, ...]], tuple[Array, Array]] = {}
+        self._members: dict[tuple[str, tuple[Node, ...], bytes], tuple[Array, Array]] = {}
+        self._backs: dict[str, Array | None] = {}
+        self._fresh: dict[str, Array] = {}
+        self._gone: dict[str, Array] = {}
+        self._near: dict[str, Array] = {}
+        self.wide = wide
+
+    # -- rows ----------------------------------------------------------------------------------------------
+
+    def view(self, register: str) -> View:
+        """The rows of a register; the very view of the base where nothing about it is other."""
+        if register not in self._views:
+            if register in self.virtual:
+                self._views[register] = super().view(register) if self._stirred(register) else self.base.view(register)  # fmt: skip
+            elif register in self.overlaid.patches:
+                return super().view(register)
+            else:
+                self._views[register] = self.base.view(register)
+        return self._views[register]
+
+    def _stirred(self, policy: str) -> bool:
+        """Whether an effect of a consequence is another."""
+        return any(
+            self.seats(owner) is not None or len(self.changed(owner, effect + key))
+            for owner, effect in self.virtual[policy]
+            for key in EFFECT
+        )
+
+    def seats(self, register: str) -> Array | None:
+        """For each row in sight the row in sight of the base it is, or -1; None when they are the same rows in the same order."""
+        if register not in self._seats:
+            view, before = self.view(register), self.base.view(register)
+            self._seats[register] = None if view is before else self._seated(view, before)
+        return self._seats[register]
+
+    def _seated(self, view: View, before: View) -> Array | None:
+        register = view.register
+        if register.name in self.virtual:
+            ids, old = (one.column(register.id_field).v for one in (view, before))
+            where = np.full(len(self.pool.texts) + 1, NOWHERE, np.int64)
+            if len(np.unique(old)) == len(old):  # else nobody can tell which is which: all are new
+                where[old] = np.arange(len(old))
+            found = where[ids]
+        else:
+            where = np.full(self.prepared.rows(register.name) + 1, NOWHERE, np.int64)
+            where[before.origin(np.arange(before.size))] = np.arange(before.size)
+            found = where[view.origin(np.arange(view.size))]
+        same_rows = len(found) == before.size and bool((found == np.arange(len(found))).all())
+        return None if same_rows else found
+
+    def fresh(self, register: str) -> Array:
+        """The rows in sight that the base has not."""
+        if register not in self._fresh:
+            seats = self.seats(register)
+            self._fresh[register] = NONE if seats is None else np.flatnonzero(seats < 0)
+        return self._fresh[register]
+
+    def back(self, register: str) -> Array | None:
+        """For each row in sight of the base where it is now, or -1; one more at the end, so that -1 leads to -1."""
+        if register not in self._backs:
+            seats, found = self.seats(register), None
+            if seats is not None:
+                found = np.full(self.base.view(register).size + 1, NOWHERE, np.int64)
+                kept = seats >= 0
+                found[seats[kept]] = np.flatnonzero(kept)
+            self._backs[register] = found
+        return self._backs[register]
+
+    def gone(self, register: str) -> Array:
+        """The rows in sight of the base that are not there any more."""
+        if register not in self._gone:
+            back = self.back(register)
+            self._gone[register] = NONE if back is None else np.flatnonzero(back[:-1] < 0)
+        return self._gone[register]
+
+    def before(self, register: str, at: Array) -> Array:
+        """The rows of the base that some rows are; those that it has not are left out."""
+        seats = self.seats(register)
+        if seats is None:
+            return at
+        found = seats[at]
+        return np.unique(found[found >= 0])
+
+    def after(self, register: str, at: Array) -> Array:
+        """Where some rows of the base are now; those that are gone are left out."""
+        back = self.back(register)
+        if back is None:
+            return at
+        found = back[at]
+        return np.unique(found[found >= 0])
+
+    @cached_property
+    def whom(self) -> Array:
+        """The numbers of the identities that laid-over rows have, are about or name, now and in the base."""
+        found = [NONE]
+        for register, patch in self.overlaid.patches.items():
+            spec = self.program.vocabulary.registers[register]
+            links = [spec.id_field, *(item.name for item in spec.fields.values() if item.kind == "ref")]
+            below = self.base.prepared.rows(register)
+            added = np.arange(below, self.prepared.rows(register))
+            for name in links:
+                for prepared, at in ((self.prepared, np.concatenate([patch.rows, added])), (self.base.prepared, np.concatenate([patch.rows, patch.gone]))):  # fmt: skip
+                    column = prepared.column(spec, name).at(at)
+                    found.append(column.v[np.broadcast_to(column.known, column.v.shape)])
+        return np.unique(np.concatenate(found))
+
+    def near(self, register: str) -> Array:
+        """Which rows in sight are those whom the laid-over rows are about or name."""
+        if register not in self._near:
+            view, whom = self.view(register), self.whom
+            ids = view.column(view.register.id_field).full(view.size).v
+            mark = np.zeros(len(self.pool.texts) + 1, bool)
+            mark[whom] = True
+            self._near[register] = mark[ids]
+        return self._near[register]
+
+    # -- where something is another ------------------------------------------------------------------------
+
+    def field_changed(self, register: str, name: str) -> Array:
+        """The rows in sight on which a field may be another."""
+        key = (register, name)
+        if key not in self._fields:
+            self._fields[key] = self._field_changed(register, name)
+        return self._fields[key]
+
+    def _field_changed(self, register: str, name: str) -> Array:
+        view, before = self.view(register), self.base.view(register)
+        if view is before:
+            return NONE
+        fresh = self.fresh(register)
+        if register in self.virtual:
+            seats = self.seats(register)
+            kept = np.arange(view.size) if seats is None else np.flatnonzero(seats >= 0)
+            one, two = view.column(name).at(kept), before.column(name).at(self.before(register, kept))
+            return union(fresh, kept[~same(one, two, False)])
+        patch, ended = self.overlaid.patches[register], view.register.ended
+        if name not in patch.fields and not (name in ended and patch.fields.keys() & set(ended)):
+            return fresh
+        where = np.full(self.prepared.rows(register) + 1, NOWHERE, np.int64)
+        where[view.origin(np.arange(view.size))] = np.arange(view.size)
+        told = ended if name in ended else (name,)
+        rows = np.concatenate([NONE, *(patch.rows[patch.fields[one]] for one in told if one in patch.fields)])
+        seen = where[rows]
+        return union(fresh, np.unique(seen[seen >= 0]))
+
+    def changed(self, register: str, name: str) -> Array:
+        """The rows in sight on which a fact is another."""
+        self.fact(register, name)
+        return self._changed[register, self.program.definitions[register, name]]
+
+    def _via_changed(self, owner: str, via: str, target: str) -> Array:
+        """The rows of `owner` from which a reference or row fact may lead elsewhere."""
+        key = (owner, via, target)
+        if key in self._vias:
+            return self._vias[key]
+        if (owner, via) in self.program.definitions:
+            found = self.changed(owner, via)
+        else:
+            found = self.field_changed(owner, via)
+            if self.seats(target) is not None:  # what it names may have come or gone
+                view, before = self.view(owner), self.base.view(owner)
+                now = self.link(view, via, self.view(target))
+                old = self.base.link(before, via, self.base.view(target))
+                back, seats = self.back(target), self.seats(owner)
+                assert back is not None
+                old = old if seats is None else np.append(old, NOWHERE)[seats]
+                was, lost = back[old], old >= 0
+                found = union(found, np.flatnonzero((now != was) | (lost & (was < 0))))
+        self._vias[key] = found
+        return found
+
+    def _path_changed(self, row: Row, start: View) -> Array:
+        """The rows of `start` from which a path may lead elsewhere."""
+        if row.of is None:
+            return self.fresh(start.register.name)
+        here = self._reached(row.of, start, self._via_changed(row.of.register, row.via, row.register))
+        return union(self._path_changed(row.of, start), here)
+
+    def _reached(self, row: Row, start: View, rows: Array) -> Array:
+        """The rows of `start` whose path leads to one of some rows."""
+        if row.of is None or not len(rows):
+            return rows
+        view, at = self._whole_path(row, start)
+        mark = np.zeros(view.size + 1, bool)
+        mark[rows] = True
+        return np.flatnonzero(mark[at])
+
+    def _leaves_changed(self, nodes: list[Node], view: View, up: int) -> Array:
+        """The rows of a view on which what an expression reads of a root may be another."""
+        found = [self.fresh(view.register.name)]
+        for leaf in dict.fromkeys(leaf for node in nodes for leaf in self._leaves(node)):
+            if leaf.row.root.up != up:
+                continue
+            register = leaf.row.register
+            rows = self.field_changed(register, leaf.name) if isinstance(leaf, Field) else self.changed(register, leaf.name)  # fmt: skip
+            found += [self._path_changed(leaf.row, view), self._reached(leaf.row, view, rows)]
+        return union(*found)
+
+    def _leaves(self, node: Node) -> tuple[Field | Fact, ...]:
+        """What an expression reads, kept with the base for the next question."""
+        known = self.base.leaves
+        if node not in known:
+            known[node] = tuple(dict.fromkeys(leaf for leaf in walk(node) if isinstance(leaf, (Field, Fact))))
+        return known[node]
+
+    def node_changed(self, register: str, node: Node) -> Array:
+        """The rows of a register on which an expression may be another."""
+        return self._leaves_changed([node], self.view(register), 0)
+
+    def _aggregate_changed(self, register: str, node: Aggregate) -> Array:
+        """The rows whose aggregate may be another: those that items that are other belong or belonged to."""
+        view, rows = self.view(register), self.view(node.register)
+        if self.closed(node.register) != self.base.closed(node.register):
+            return np.arange(view.size)
+        parts = node.parts
+        found = self._leaves_changed(parts, view, 1)
+        mine = node.key or view.register.id_field
+        if node.key:
+            found = union(found, self.field_changed(register, node.key))
+            items = union(self._leaves_changed(parts, rows, 0), self.field_changed(node.register, node.link))  # fmt: skip
+        else:
+            items = union(self._leaves_changed(parts, rows, 0), self._via_changed(node.register, node.link, register))  # fmt: skip
+        old = union(self.before(node.register, items), self.gone(node.register))
+        if not len(items) and not len(old):
+            return found
+        before = self.base.view(node.register)
+        if not node.key:
+            owners = self.link(rows, node.link, view)[items]
+            past = self.base.link(before, node.link, self.base.view(register))[old]
+            return union(
+                found, union(np.unique(owners[owners >= 0]), self.after(register, np.unique(past[past >= 0])))
+            )
+        named = [one.column(node.link).at(at) for one, at in ((rows, items), (before, old))]
+        words = np.concatenate([column.v[np.broadcast_to(column.known, column.v.shape)] for column in named])
+        return union(found, np.flatnonzero(np.isin(view.column(mine).full(view.size).v, words)))
+
+    def grouping(self, register: str, nodes: tuple[Node, ...]) -> tuple[Array, Array]:
+        """For each row now, and for each row of the base, the number of its group."""
+        key = (register, nodes)
+        if key not in self._groups:
+            view, before = self.view(register), self.base.view(register)
+            if key not in self.base.groupings:  # kept with the base for the next question
+                self.base.groupings[key] = grouped(self.base, before, nodes)[0]
+            self._groups[key] = grouped(self, view, nodes)[0], self.base.groupings[key]
+        return self._groups[key]
+
+    def members(self, register: str, nodes: tuple[Node, ...], rows: Array) -> tuple[Array, Array]:
+        """All rows of the groups in which some rows are or were, now and in the base."""
+        key = (register, nodes, rows.tobytes())
+        if key not in self._members:
+            past = union(self.before(register, rows), self.gone(register))
+            now, old = self.grouping(register, nodes)
+            here, once = _of_groups(now, rows), _of_groups(old, past)
+            seats, back = self.seats(register), self.back(register)
+            here |= once if seats is None else np.append(once, False)[seats]
+            once |= here if back is None else np.append(here, False)[back[:-1]]
+            self._members[key] = np.flatnonzero(here), np.flatnonzero(once)
+        return self._members[key]
+
+    # -- computing it there --------------------------------------------------------------------------------
+
+    def link(self, owner: View, name: str, target: View) -> Array:
+        """For each row in sight the row in sight of `target` that a reference leads to, or -1."""
+        if owner is self.base.view(owner.register.name) and target is self.base.view(target.register.name):
+            return self.base.link(owner, name, target)
+        if owner.prepared is not self.prepared and owner.register.name not in self.virtual:
+            # The same rows, over what they now name.
+            owner = View(self.prepared, owner.register, self.as_of, self.known_at)
+        return super().link(owner, name, target)
+
+    def _whole_path(self, row: Row, start: View) -> tuple[View, Array]:
+        if start is self.base.view(start.register.name) and self._still(row):
+            return self.base._whole_path(row, start)
+        return super()._whole_path(row, start)
+
+    def _still(self, row: Row) -> bool:
+        """Whether nothing along a path is another."""
+        while row.of is not None:
+            if self.view(row.register) is not self.base.view(row.register):
+                return False
+            fact = (row.of.register, row.via) in self.program.definitions
+            if fact and len(self.changed(row.of.register, row.via)):
+                return False
+            row = row.of
+        return self.view(row.register) is self.base.view(row.register)
+
+    def _define(self, register: str, node: Node) -> Col:
+        view, below = self.view(register), self.base.defined(register, node)
+        match node:
+            case Aggregate():
+                at = self._aggregate_changed(register, node)
+            case Window():
+                parts = [part for part in (node.value, node.among, *node.groups, *(key for key, _ in node.order)) if part is not None]  # fmt: skip
+                at = self._leaves_changed(parts, view, 0)
+                if len(at) or len(self.gone(register)):
+                    at = self.members(register, node.groups, at)[0]
+            case Const():
+                at = self.fresh(register)
+            case _:
+                at = self.node_changed(register, node)
+        groups = at
+        if self.wide is not None and (register, node) not in self.wide:
+            at = at[self.near(register)[at]]
+        if not len(at):
+            self._changed[register, node] = NONE
+            return self._carried(register, node, below)
+        if isinstance(node, Aggregate):
+            new = aggregate(self, view, node, at)
+        elif isinstance(node, Window):
+            new = window(self, view, node, groups).full(len(groups)).at(np.searchsorted(groups, at))
+        else:
+            new = self.value(node, Place(view, at))
+        below, new = self._carried(register, node, below).full(view.size), new.full(len(at))
+        other = ~same(below.at(at), new, node.type.kind == "num")
+        if self.seats(register) is not None:
+            other |= np.isin(at, self.fresh(register))
+        if node.type.kind == "row":
+            # That a row is gone is a change, though what it was cannot be told any more.
+            other |= self._led_to_gone(register, node)[at]
+        self._changed[register, node] = at = at[other]
+        return below if not len(at) else put(below, view.size, at, new.at(np.flatnonzero(other)))
+
+    def _led_to_gone(self, register: str, node: Node) -> Array:
+        """The rows whose row fact led to a row that is not there any more."""
+        found, back = self.base.defined(register, node).full(self.base.view(register).size), self.back(node.type.target)  # fmt: skip
+        if back is None:
+            return np.zeros(self.view(register).size, bool)
+        lost = np.append(found.known & (back[found.v] < 0), False)
+        seats = self.seats(register)
+        return np.asarray(lost[:-1] if seats is None else lost[seats])
+
+    def _carried(self, register: str, node: Node, below: Col) -> Col:
+        """A column of the base over the rows as they are now; rows it has not hold nothing yet."""
+        found, seats = below.full(self.base.view(register).size), self.seats(register)
+        back = self.back(node.type.target) if node.type.kind == "row" else None
+        if back is not None:
+            led = back[found.v]
+            found = Col(np.maximum(led, 0), np.asarray(found.known & (led >= 0)))
+        if seats is None:
+            return found if back is not None else below
+        return found.at(np.maximum(seats, 0), seats >= 0)

@@ -1,0 +1,224 @@
+"""What would be (沙盘): hypothetical appointments, departures, parameters, and how the findings would differ.
+
+A sandbox evaluates a pack once; each question after that computes only what follows from the rows laid over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganbu.engine.evaluator import Evaluator, Judged
+from ganbu.engine.kernel.computed import KernelComputed
+from ganbu.engine.kernel.delta import Delta, read_widely, union
+from ganbu.engine.kernel.overlay import Overlaid, Patch
+from ganbu.engine.policy import Pack
+from ganbu.engine.records import Records
+from ganbu.engine.run import Run, Store, evaluate
+from ganbu.engine.simulate import keyed
+from ganbu.engine.source import read_file
+from ganbu.engine.tree import Node
+from ganbu.errors import RecordsError, nearest
+from ganbu.vocabulary import Register, Vocabulary
+
+Rows = Mapping[str, Any]
+COMPOSITIONS = ("composition", "quota", "index", "coverage")
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Hypothetical rows by register (假设): rows to add, fields to change by identity, identities to leave out, parameters by policy."""
+
+    add: Mapping[str, list[Rows]] = field(default_factory=dict)
+    change: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
+    drop: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Overlay:
+        """An overlay as written in a file: `add`, `change`, `drop`, `parameters`. Raises RecordsError and PackError."""
+        parts = read_file(path)
+        if len(parts) != 1 or set(parts[0]) - set(cls.__dataclass_fields__):
+            raise RecordsError(f"{path}：假设里只能有 {'、'.join(cls.__dataclass_fields__)}")
+        return cls(**parts[0])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A finding that would be another (变化): what it is, and what it would be; None where there is none."""
+
+    policy: str
+    kind: str
+    key: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+    @property
+    def subject(self) -> str:
+        """Whom or what it is about."""
+        return str((self.after or self.before or {})["对象"])
+
+    @property
+    def name(self) -> str:
+        """What that is called."""
+        return str((self.after or self.before or {})["名称"])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What would be (推演结果): every finding that differs, in the order of the policies."""
+
+    differences: list[Difference]
+    run: Run
+
+    @property
+    def compositions(self) -> list[Difference]:
+        """Those about the make-up of teams, units and groups (结构变化)."""
+        return [one for one in self.differences if one.kind in COMPOSITIONS]
+
+    def of(self, subject: str) -> list[Difference]:
+        """Those about one subject."""
+        return [one for one in self.differences if one.subject == subject]
+
+
+class Sandbox:
+    """A pack evaluated over records (沙盘), ready for any number of hypothetical questions."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        records: Records | Store,
+        as_of: date,
+        policies: Iterable[str] | None = None,
+        known_at: str = "",
+    ) -> None:
+        self.pack, self.store, self.as_of, self.known_at = pack, records if isinstance(records, Store) else Store(records), as_of, known_at  # fmt: skip
+        self.run = evaluate(pack, self.store, as_of, policies, known_at)
+        assert isinstance(self.run.computed, KernelComputed)
+        self.computed = self.run.computed
+        self.kernel = self.computed.kernel
+
+    def ask(self, overlay: Overlay, near: bool = False) -> Answer:
+        """How the findings would differ. Raises RecordsError for rows that cannot be, PackError for parameters.
+
+        With `near` only the findings about those are told whom the hypothetical rows are about, and the units and teams
+        they name; the places of everybody else may have moved too. Other parameters make other rules, which are
+        evaluated for everybody.
+        """
+        patches = self._patches(overlay)
+        if overlay.parameters:
+            store = Store(self.store.records)
+            store.__dict__["prepared"] = Overlaid.over(self.store.prepared, patches)
+            other = evaluate(self.pack, store, self.as_of, self.run.names, self.known_at, overlay.parameters)
+            return Answer(self._compared(other, None), other)
+        delta = Delta(self.kernel, Overlaid.over(self.store.prepared, patches), self._wide if near else None)
+        computed = KernelComputed.of(delta, self.computed.wanted)
+        other = Run(self.store, self.run.evaluator, self.run.names, computed, self.as_of, self.known_at)
+        return Answer(self._compared(other, delta), other)
+
+    @cached_property
+    def _wide(self) -> frozenset[tuple[str, Node]]:
+        """The facts that are read beyond the row they are about; groups and effects are told of as wholes."""
+        parts: tuple[list[tuple[str, Node]], list[tuple[str, Node]]] = ([], [])
+        for policy in self.run.names:
+            judged = self.run.evaluator.judge(policy)
+            whole = judged.lowered.layout != "subject"
+            parts[whole].extend((judged.shown_register, node) for node in self.run.evaluator.columns(judged).values())  # fmt: skip
+        return read_widely(self.kernel.program, self.kernel.virtual, *parts)
+
+    def _compared(self, other: Run, delta: Delta | None) -> list[Difference]:
+        found = []
+        for policy in self.run.names:
+            judged = self.run.evaluator.judge(policy)
+            here, past = (None, None) if delta is None else _touched(delta, self.run.evaluator, judged)
+            if here is not None and past is not None and not len(here) and not len(past):
+                continue
+            layout = judged.lowered.layout
+            before, after = keyed(self.run.rows(policy, past), layout), keyed(other.rows(policy, here), layout)  # fmt: skip
+            for key in dict.fromkeys([*before, *after]):
+                was, now = before.get(key), after.get(key)
+                if was != now:
+                    found.append(Difference(policy, judged.policy.kind, key, was, now))
+        return found
+
+    # -- rows --------------------------------------------------------------------------------------------------
+
+    def _patches(self, overlay: Overlay) -> dict[str, Patch]:
+        words, found = self.store.records.vocabulary, {}
+        given = {part: _by_register(words, getattr(overlay, part)) for part in ("add", "change", "drop")}
+        for name in dict.fromkeys([*given["change"], *given["add"], *given["drop"]]):
+            register = words.registers[name]
+            changes: Mapping[str, Rows] = given["change"].get(name, {})
+            rows = self._rows(register, list(changes))
+            plain = [{register.id_field: key, **values} for key, values in changes.items()]
+            plain += list(given["add"].get(name, ()))
+            table = Records.from_rows({name: plain}, words, "假设").tables[name]
+            named: dict[str, list[int]] = {}
+            for at, values in enumerate(changes.values()):
+                for text in values:
+                    named.setdefault(_field(register, text), []).append(at)
+            fields = {item: np.array(where, np.int64) for item, where in named.items()}
+            found[name] = Patch(table, rows, fields, self._rows(register, list(given["drop"].get(name, ()))))  # fmt: skip
+        return found
+
+    def _rows(self, register: Register, identities: list[str]) -> Any:
+        """The rows of some identities, of those that are known. Raises RecordsError for one that is not there."""
+        prepared, found = self.kernel.prepared, np.zeros(len(identities), np.int64)
+        if not identities:
+            return found
+        ids, seen = (
+            prepared.column(register, register.id_field),
+            prepared.recorded(register.name, self.kernel.known_at),
+        )
+        for at, identity in enumerate(identities):
+            here = (ids.v == prepared.pool.numbers.get(str(identity), -1)) & ids.known
+            rows = np.flatnonzero(here if seen is None else here & seen)
+            if not len(rows):
+                raise RecordsError(f"假设：{register.label}里没有编号为“{identity}”的记录")
+            found[at] = rows[-1]
+        return found
+
+
+def _by_register(words: Vocabulary, told: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, rows in told.items():
+        register = words.find(name)
+        if register is None:
+            raise RecordsError(f"假设：没有登记表“{name}”。{nearest(name, words.registers)}")
+        found[register.name] = rows
+    return found
+
+
+def _field(register: Register, text: str) -> str:
+    return next((item.name for item in register.fields.values() if text in (item.name, item.label)), text)
+
+
+def _touched(delta: Delta, evaluator: Evaluator, judged: Judged) -> tuple[Any, Any]:
+    """The rows, now and in the base, of which a policy may say another thing; of groups, whole ones."""
+    register, nodes = judged.shown_register, evaluator.columns(judged)
+    rows = union(*(delta.node_changed(register, node) for node in nodes.values()))
+    if delta.wide is not None and judged.lowered.layout == "subject":
+        rows = rows[delta.near(register)[rows]]
+    if judged.lowered.layout == "groups":
+        if not len(rows) and not len(delta.gone(register)):
+            return rows, rows
+        return delta.members(register, tuple(node for _label, node in judged.lowered.groups), rows)
+    past = union(delta.before(register, rows), delta.gone(register))
+    return _of_the_same(delta, register, rows, past) if judged.lowered.layout == "effects" else (rows, past)
+
+
+def _of_the_same(delta: Delta, register: str, rows: Any, past: Any) -> tuple[Any, Any]:
+    """All effects, now and in the base, on those whom some effects are on."""
+    columns = [kernel.view(register).column("对象") for kernel in (delta, delta.base)]
+    now, old = (np.where(column.known, column.v, -1) for column in columns)
+    whom = np.concatenate([now[rows], old[past]])
+    return np.flatnonzero(np.isin(now, whom)), np.flatnonzero(np.isin(old, whom))
+
+
+__all__ = ["Answer", "Difference", "Overlay", "Sandbox"]
