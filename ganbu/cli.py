@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
 
+from ganbu.bench.commands import app as bench
 from ganbu.errors import GanbuError, MisuseError
+from ganbu.web.commands import app as installation
 
 app = typer.Typer(
     help="干部（Ganbu）：按规则评估干部队伍，给出每个结果的理由。",
@@ -24,8 +26,6 @@ app = typer.Typer(
 )
 packs = typer.Typer(help="规则包：列出、检查、测试、统计覆盖。", no_args_is_help=True)
 export = typer.Typer(help="导出。", no_args_is_help=True)
-bench = typer.Typer(help="性能测试。", no_args_is_help=True)
-from ganbu.web.commands import app as installation  # noqa: E402 - its commands stand beside ours
 
 app.registered_commands += installation.registered_commands
 app.add_typer(packs, name="packs")
@@ -519,6 +519,53 @@ def simulate(
 
 
 @app.command()
+def whatif(
+    pack: Annotated[str, typer.Argument(help="规则包：名称、文件夹或规则文件")],
+    overlay: Annotated[Path, typer.Argument(help="假设：一份 yaml，写 add、change、drop、parameters")],
+    records: Folder = None,
+    as_of: Day = "",
+    known_at: Known = "",
+    only: Annotated[list[str] | None, typer.Option("--only", help="只看这条规则；可写多次")] = None,
+    near: Annotated[
+        bool, typer.Option("--near", help="只看假设说到的人、机构、班子，不看别人的名次变化")
+    ] = False,
+    fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
+) -> None:
+    """推演：假设这样任免、离开或换参数，哪些结论会变，怎么变。什么都不写。"""
+    _one_of(fmt, "table", "json")
+    from ganbu.engine.explain import plain, shown
+    from ganbu.engine.policy import load_pack
+    from ganbu.engine.whatif import Overlay, Sandbox
+
+    holder = load_pack(pack)
+    sandbox = Sandbox(holder, _records(records, holder.vocabulary, known_at), _day(as_of), only, known_at)
+    found = sandbox.ask(Overlay.read(overlay), near).differences
+    if fmt == "json":
+        rows = [
+            {"policy": d.policy, "kind": d.kind, "subject": d.subject, "name": d.name, "before": None if d.before is None else {k: plain(v) for k, v in d.before.items()}, "after": None if d.after is None else {k: plain(v) for k, v in d.after.items()}}
+            for d in found
+        ]  # fmt: skip
+        _json({"differences": rows}, None)
+        return
+    table = Table("规则", "对象", "名称", "现在", "假设", title=f"变化 {len(found)} 个", title_justify="left")
+    for one in found[:60]:
+        before, after = _differing(one.before, one.after)
+        table.add_row(one.policy, one.subject, one.name, *("，".join(f"{k} {shown(v)}" for k, v in side.items()) or "—" for side in (before, after)))  # fmt: skip
+    _print(table)
+    if len(found) > 60:
+        out.print(f"其余 {len(found) - 60} 个用 --format json 看", highlight=False)
+
+
+def _differing(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """What differs between two findings, the outcome always."""
+    one, two = before or {}, after or {}
+    keys = [
+        k for k in {**one, **two} if k == "结果" or (one.get(k) != two.get(k) and k not in ("对象", "名称"))
+    ]
+    return [{k: side[k] for k in keys if side.get(k) not in (None, [], "")} for side in (one, two)]
+
+
+@app.command()
 def vocabulary(
     fmt: Annotated[str, typer.Option("--format", help="table、json 或 markdown")] = "table",
     register: Annotated[str, typer.Option("--register", help="只看一张登记表")] = "",
@@ -834,25 +881,6 @@ def demo(
     from ganbu.web.server import serve as run
 
     run("127.0.0.1", port)
-
-
-@bench.command("engine")
-def bench_engine(
-    people: Annotated[int, typer.Option("--people", help="人数")] = 100_000,
-    repeats: Annotated[int, typer.Option("--repeats", help="交替运行次数，取最小值")] = 3,
-    fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
-) -> None:
-    """四十条参照规则：引擎与手写 DuckDB 查询交替运行，比较 CPU 时间，并核对结果逐格相同。"""
-    from ganbu.bench import engine_bench
-
-    found = engine_bench(people, repeats)
-    if fmt == "json":
-        _json(found, None)
-        return
-    table = Table("项目", "值")
-    for key, value in found.items():
-        table.add_row(key, f"{value:.4f}" if isinstance(value, float) else str(value))
-    _print(table)
 
 
 def fail(error: Exception) -> None:

@@ -1,5 +1,1 @@
-"""Benchmarks (性能测试): the engine against the query an engineer would write by hand."""
-
-from ganbu.bench.engine import engine_bench
-
-__all__ = ["engine_bench"]
+"""Benchmarks (性能测试): what this project measures itself by, each checked for equal results where there is a yardstick."""

@@ -157,7 +157,8 @@ class Sandbox:
             changes: Mapping[str, Rows] = given["change"].get(name, {})
             rows = self._rows(register, list(changes))
             plain = [{register.id_field: key, **values} for key, values in changes.items()]
-            plain += list(given["add"].get(name, ()))
+            added: list[Rows] = list(given["add"].get(name, ()))
+            plain += [{register.id_field: f"假设{at}", **row} for at, row in enumerate(added, 1)]
             table = Records.from_rows({name: plain}, words, "假设").tables[name]
             named: dict[str, list[int]] = {}
             for at, values in enumerate(changes.values()):

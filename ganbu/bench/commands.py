@@ -1,0 +1,133 @@
+"""The commands of the benchmarks (性能测试命令): each prints a table or JSON, and can keep the JSON."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="性能测试。", no_args_is_help=True)
+out = Console()
+Format = Annotated[str, typer.Option("--format", help="table 或 json")]
+Keep = Annotated[Path | None, typer.Option("--out", help="JSON 另存到这个文件")]
+People = Annotated[int, typer.Option("--people", help="人数")]
+Home = Annotated[
+    Path | None, typer.Option("--home", help="数据文件夹：有演示数据就用它，没有就造；不写则用完即删")
+]
+
+
+def _tell(found: dict[str, Any], fmt: str, path: Path | None) -> None:
+    text = json.dumps(found, ensure_ascii=False, indent=2)
+    if path is not None:
+        path.write_text(text + "\n", "utf-8")
+    if fmt == "json":
+        typer.echo(text)
+        return
+    table = Table("项目", "值")
+    for key, value in _lines(found):
+        table.add_row(key, f"{value:.4f}" if isinstance(value, float) else str(value))
+    out.print(table)
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    lines: list[tuple[str, Any]] = []
+    for key, value in found.items():
+        for one in value if isinstance(value, list) else [value]:
+            lines.append((key, "，".join(f"{k} {v}" for k, v in one.items()) if isinstance(one, dict) else one))  # fmt: skip
+    return lines
+
+
+def _in(home: Path | None, work: Any) -> dict[str, Any]:
+    """Run a benchmark over an installation in a folder that is kept, or in one that is not."""
+    if home is not None:
+        home.mkdir(parents=True, exist_ok=True)
+        return dict(work(home))
+    with tempfile.TemporaryDirectory(prefix="ganbu-bench-") as folder:
+        return dict(work(Path(folder)))
+
+
+@app.command("engine")
+def engine(
+    people: People = 100_000,
+    repeats: Annotated[int, typer.Option("--repeats", help="交替运行次数，取最小值")] = 3,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
+    """四十条参照规则：引擎与手写 DuckDB 查询交替运行，比较 CPU 时间，并核对结果逐格相同。"""
+    from ganbu.bench.engine import engine_bench
+
+    _tell(engine_bench(people, repeats), fmt, keep)
+
+
+@app.command("whatif")
+def whatif(
+    people: People = 10_000,
+    moved: Annotated[int, typer.Option("--moved", help="假设调整多少人")] = 100,
+    repeats: Annotated[int, typer.Option("--repeats", help="问几次，取最小值")] = 5,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
+    """推演：假设调整一些人，与全体重新评估比较；两万人以内核对差别逐条相同。"""
+    from ganbu.bench.whatif import whatif_bench
+
+    _tell(whatif_bench(people, moved, repeats), fmt, keep)
+
+
+@app.command("snapshot")
+def snapshot(people: People = 10_000, home: Home = None, fmt: Format = "table", keep: Keep = None) -> None:
+    """从数据库取全体档案给引擎：每秒多少行，改动一人以后再取要多久。"""
+    from ganbu.bench.installation import snapshot_bench
+
+    _tell(_in(home, lambda folder: snapshot_bench(folder, people)), fmt, keep)
+
+
+@app.command("import")
+def import_files(
+    files: Annotated[int, typer.Option("--files", help="任免审批表份数")] = 1000,
+    home: Home = None,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
+    """导入 lrmx：从读文件到登记入库，每 CPU 秒多少份。"""
+    from ganbu.bench.installation import import_bench
+
+    _tell(_in(home, lambda folder: import_bench(folder, files)), fmt, keep)
+
+
+@app.command("documents")
+def documents(people: People = 1000, home: Home = None, fmt: Format = "table", keep: Keep = None) -> None:
+    """生成任免审批表和花名册：每 CPU 秒多少份。"""
+    from ganbu.bench.installation import documents_bench
+
+    _tell(_in(home, lambda folder: documents_bench(folder, people)), fmt, keep)
+
+
+@app.command("web")
+def web(
+    people: People = 10_000,
+    repeats: Annotated[int, typer.Option("--repeats", help="每页看几次")] = 20,
+    home: Home = None,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
+    """各页的服务器时间（中位数、p95）、查询条数、页面大小。"""
+    from ganbu.bench.installation import web_bench
+
+    _tell(_in(home, lambda folder: web_bench(folder, people, repeats)), fmt, keep)
+
+
+@app.command("scale")
+def scale(
+    sizes: Annotated[list[int] | None, typer.Option("--people", help="人数；可写多次，从小到大")] = None,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
+    """四十条参照规则随人数增长：CPU 时间、内存峰值、增长指数。"""
+    from ganbu.bench.scale import scale_bench
+
+    _tell(scale_bench(sizes or [100_000, 1_000_000]), fmt, keep)

@@ -1,0 +1,171 @@
+"""An installation at work (整套系统的速度): loading, snapshot, evaluation, import, documents, pages, in a folder of its own."""
+
+from __future__ import annotations
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ganbu.web import setup
+
+AS_OF = date(2026, 6, 30)
+PACKS = ("national", "demo", "registers")
+WHO = "bench"
+
+
+def opened(folder: Path, people: int) -> dict[str, Any]:
+    """A database in `folder` with a made-up district, made once and used again; what making it took."""
+    setup.start(folder)
+    setup.migrate()
+    from ganbu.access.current import acting
+    from ganbu.access.services import create_account, grant
+    from ganbu.engine.records import Records
+    from ganbu.findings.services import run_adopted
+    from ganbu.records import writing
+    from ganbu.records.local import adopt, vocabulary
+    from ganbu.records.models import Card
+    from ganbu.synthetic import build_district
+
+    if Card.objects.exists():
+        return {"people": Card.objects.count()}
+    with acting(name="bench"):
+        adopt(list(PACKS))
+        records = Records.from_rows(build_district(people, 7, AS_OF), vocabulary())
+        rows = sum(table.num_rows for table in records.tables.values())
+        _none, load = _taken(lambda: writing.load(records, reason="bench"))
+        account = create_account(WHO, WHO, f"{WHO} {WHO} {WHO}", must_change=False)
+        grant(account, "cadre_section")
+        _none, run = _taken(lambda: run_adopted(AS_OF))
+    return {"people": people, "rows": rows, "load_cpu_s": load, "evaluate_adopted_cpu_s": run}
+
+
+def _taken(work: Callable[[], Any]) -> tuple[Any, float]:
+    begun = time.process_time()
+    found = work()
+    return found, time.process_time() - begun
+
+
+# -- the snapshot ----------------------------------------------------------------------------------------------
+
+
+def snapshot_bench(folder: Path, people: int) -> dict[str, Any]:
+    """Rows per second from the database to the engine: all of it, and again after one person changed."""
+    found = opened(folder, people)
+    from ganbu.access.current import acting
+    from ganbu.records.corps import reading
+    from ganbu.records.local import vocabulary
+    from ganbu.records.models import Card
+    from ganbu.records.snapshot import snapshot
+    from ganbu.records.writing import writing
+
+    whole, seconds = _taken(lambda: snapshot(vocabulary=vocabulary(), sealed=False))
+    rows = sum(table.num_rows for table in whole.tables.values())
+    found |= {"rows": rows, "snapshot_cpu_s": seconds, "rows_per_cpu_s": rows / seconds}
+    with reading() as store:
+        _none, found["first_reading_cpu_s"] = _taken(lambda: len(store.records.tables))
+    register = vocabulary().registers["award"]
+    person = Card.objects.values_list("pk", flat=True)[0]
+    with acting(name="bench"), writing("add", "bench") as act:
+        act.add(register, [{"award_id": f"bench{time.time_ns()}", "person": person, "name": "bench"}])
+
+    def again() -> int:
+        with reading() as store:
+            return len(store.records.tables)
+
+    _none, found["after_one_change_cpu_s"] = _taken(again)
+    return found
+
+
+# -- imports and documents ------------------------------------------------------------------------------------
+
+
+def import_bench(folder: Path, files: int) -> dict[str, Any]:
+    """lrmx files per CPU second, from reading to rows in the database."""
+    import shutil
+
+    from ganbu.synthetic import build_district, write_lrmx_folder
+
+    setup.start(folder)
+    setup.migrate()
+    from ganbu.access.current import acting
+    from ganbu.records import batches
+
+    source = folder / "bench-lrmx"
+    shutil.rmtree(source, ignore_errors=True)
+    count = write_lrmx_folder(build_district(files, 11, AS_OF), source, files, 11)
+    with acting(name="bench"):
+        report, seconds = _taken(lambda: batches.import_files(source, {}, False, False))
+    shutil.rmtree(source, ignore_errors=True)
+    return {"files": count, "new": report.new, "import_cpu_s": seconds, "files_per_cpu_s": count / seconds}
+
+
+def documents_bench(folder: Path, people: int) -> dict[str, Any]:
+    """任免审批表 per CPU second as docx, pdf and lrmx, and a roster's rows."""
+    opened(folder, people)
+    from ganbu.records.models import Card
+    from ganbu.web.handouts import write
+
+    keys = list(Card.objects.order_by("place").values_list("pk", flat=True)[:people])
+    found: dict[str, Any] = {"people": len(keys)}
+    for kind in ("docx", "pdf", "lrmx", "xlsx"):
+        stream = io.BytesIO()
+        _none, seconds = _taken(lambda kind=kind, stream=stream: write(kind, keys, stream, (True, True), ""))  # type: ignore[misc]
+        found |= {f"{kind}_per_cpu_s": len(keys) / seconds, f"{kind}_bytes": stream.tell()}
+    return found
+
+
+# -- pages -----------------------------------------------------------------------------------------------------
+
+
+def web_bench(folder: Path, people: int, repeats: int = 20) -> dict[str, Any]:
+    """Pages as an account of the section sees them: median and p95 of the server's milliseconds, statements, kilobytes."""
+    found: dict[str, Any] = opened(folder, people)
+    from django.conf import settings
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+    from django.urls import reverse
+
+    from ganbu.access.models import Account
+    from ganbu.records.models import MODELS, Card, UnitNode
+
+    # In this process only: its client is no browser somebody could sign in with.
+    settings.ALLOWED_HOSTS, settings.SECOND_FACTOR = ["testserver"], False
+    client = Client()
+    client.force_login(Account.objects.get(username=WHO), "django.contrib.auth.backends.ModelBackend")
+    cards = list(Card.objects.exclude(node=None).order_by("place")[: repeats * 7 : 7])
+    teams = list(MODELS["team"].objects.filter(superseded_at__isnull=True)[:repeats])  # type: ignore[attr-defined]
+    units = list(UnitNode.objects.filter(depth=1).order_by("place")[:repeats])
+    then = {"as_of": "2020-06-30"}
+
+    def asked(at: int) -> dict[str, tuple[str, dict[str, str]]]:
+        card, team, unit = cards[at % len(cards)], teams[at % len(teams)], units[at % len(units)]
+        return {
+            "people": ("/people/", {}), "search": ("/people/", {"q": card.pinyin[:5]}), "person": (reverse("person", args=[card.pk]), {}),
+            "tree": ("/units/", {}), "expand": (reverse("children", args=[unit.unit]), {}), "unit": (reverse("unit", args=[unit.unit]), {}),
+            "teams": ("/teams/", {}), "team": (reverse("team", args=[team.f_team_id]), {}), "findings": ("/findings/", {}), "files": ("/files/", {}),
+            "query": ("/query/", {"condition": f"性别 = '女' and 年龄 <= {30 + at % 20}"}), "cross": ("/query/cross/", {}),
+            "people_then": ("/people/", then), "tree_then": ("/units/", then), "team_then": (reverse("team", args=[team.f_team_id]), then),
+        }  # fmt: skip
+
+    for name in asked(0):
+        times, statements, size = [], 0, 0
+        for at in range(-1, repeats):  # the first is not counted: what is kept between pages is made then
+            place, values = asked(at)[name]
+            begun = time.perf_counter()
+            with CaptureQueriesContext(connection) as queries:
+                response = client.get(place, values)
+            if response.status_code != 200:
+                raise AssertionError(f"{place} {response.status_code}")
+            if at >= 0:
+                times.append(1000 * (time.perf_counter() - begun))
+                statements, size = max(statements, len(queries)), max(size, len(response.content))
+        found[name] = {
+            "median_ms": round(statistics.median(times), 1), "p95_ms": round(sorted(times)[int(0.95 * (len(times) - 1))], 1),
+            "statements": statements, "kilobytes": round(size / 1000, 1),
+        }  # fmt: skip
+    return found

@@ -1,0 +1,37 @@
+"""Every benchmark runs at a small size; where it has a yardstick, it raises on any difference."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+ASKED = {
+    "engine": ["--people", "500", "--repeats", "1"],
+    "whatif": ["--people", "300", "--moved", "8", "--repeats", "1"],
+    "snapshot": ["--people", "60"],
+    "import": ["--files", "20"],
+    "documents": ["--people", "60"],
+    "web": ["--people", "60", "--repeats", "2"],
+    "scale": ["--people", "200", "--people", "400"],
+}
+TOLD = {
+    "engine": {"ratio_to_duckdb", "cells_compared"}, "whatif": {"ask_cpu_s", "findings_that_differ"},
+    "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s"},
+    "web": {"people", "person", "tree_then"}, "scale": {"growth_exponent", "sizes"},
+}  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ASKED)
+def test_a_benchmark_tells_what_it_measured(name, tmp_path):
+    kept = tmp_path / "told.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "ganbu.cli", "bench", name, *ASKED[name], "--format", "json", "--out", str(kept)],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert TOLD[name] <= set(told) and json.loads(kept.read_text("utf-8")) == told
+    if name == "web":
+        assert all(page["statements"] <= 20 for page in told.values() if isinstance(page, dict))
