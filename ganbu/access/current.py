@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ganbu.access.models import Account
@@ -19,6 +19,9 @@ class Actor:
     account: Account | None = None
     name: str = "命令行"
     address: str = ""
+    kept: dict[str, Any] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # what need not be read twice meanwhile
 
 
 _MACHINE = Actor()

@@ -22,6 +22,7 @@ def opened(folder: Path, people: int) -> dict[str, Any]:
     setup.start(folder)
     setup.migrate()
     from ganbu.access.current import acting
+    from ganbu.access.models import Account
     from ganbu.access.services import create_account, grant
     from ganbu.engine.records import Records
     from ganbu.findings.services import run_adopted
@@ -30,15 +31,16 @@ def opened(folder: Path, people: int) -> dict[str, Any]:
     from ganbu.records.models import Card
     from ganbu.synthetic import build_district
 
-    if Card.objects.exists():
-        return {"people": Card.objects.count()}
     with acting(name="bench"):
+        if not Account.objects.filter(username=WHO).exists():
+            account = create_account(WHO, WHO, f"{WHO} {WHO} {WHO}", must_change=False)
+            grant(account, "cadre_section")
+        if Card.objects.exists():
+            return {"people": Card.objects.count()}
         adopt(list(PACKS))
         records = Records.from_rows(build_district(people, 7, AS_OF), vocabulary())
         rows = sum(table.num_rows for table in records.tables.values())
         _none, load = _taken(lambda: writing.load(records, reason="bench"))
-        account = create_account(WHO, WHO, f"{WHO} {WHO} {WHO}", must_change=False)
-        grant(account, "cadre_section")
         _none, run = _taken(lambda: run_adopted(AS_OF))
     return {"people": people, "rows": rows, "load_cpu_s": load, "evaluate_adopted_cpu_s": run}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from ganbu.access.current import current
 from ganbu.engine.policy import load_pack
 from ganbu.records.models import Setting
 from ganbu.vocabulary import Register, Vocabulary, load_vocabulary
@@ -14,8 +15,14 @@ DEFAULT = ("national", "registers")
 
 def adopted() -> tuple[str, ...]:
     """The names of the packs in use; the national baseline and the shipped registers always are."""
+    who = current()
+    if ADOPTED in who.kept:
+        return tuple(who.kept[ADOPTED])
     row = Setting.objects.filter(pk=ADOPTED).first()
-    return tuple(row.value) if row else DEFAULT
+    found = tuple(row.value) if row else DEFAULT
+    if who.account is not None:  # one request asks again and again, and sees the same
+        who.kept[ADOPTED] = found
+    return found
 
 
 def adopt(packs: list[str]) -> None:
@@ -24,6 +31,7 @@ def adopt(packs: list[str]) -> None:
 
     _vocabulary(tuple(packs))
     Setting.objects.update_or_create(pk=ADOPTED, defaults={"value": packs})
+    current().kept.pop(ADOPTED, None)
     audit.append("packs.adopt", "、".join(packs))
 
 

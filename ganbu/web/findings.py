@@ -58,9 +58,7 @@ def findings(request: HttpRequest) -> HttpResponse:
     if run is None:
         return render(request, "web/findings.html", {"run": None})
     found = visible_findings(may, run)
-    counts = list(
-        found.values("policy", "outcome", "register").annotate(n=Count("pk")).order_by("policy", "-n")
-    )
+    counts = list(found.values("policy", "outcome").annotate(n=Count("pk")).order_by("policy", "-n"))
     asked = {name: request.GET.get(name, "") for name in ("policy", "outcome", "q")}
     if asked["policy"]:
         found = found.filter(policy=asked["policy"])

@@ -192,3 +192,28 @@ def test_shipped_scenarios_give_the_same_cells_in_every_engine(name, monkeypatch
     monkeypatch.setattr(scenario, "evaluate", everywhere)
     for body in load_pack(PACKS[name]).scenarios:
         assert scenario.run_scenario(load_pack(PACKS[name]), body).failures == []
+
+
+def test_people_with_hundreds_of_entries_and_people_with_none(everything):
+    """No engine minds how many entries somebody has, nor what identities look like."""
+    rows: dict[str, list[dict[str, object]]] = {
+        "person": [
+            {"person_id": key, "name": f"{key}某", "sex": "女", "birth_date": date(1970, 1, 1)}
+            for key in ("999999999999", "空", "甲/乙", "Z")
+        ],
+        "unit": [{"unit_id": "某镇", "category": "乡镇"}],
+        "appointment": [
+            {
+                "person": "999999999999", "unit": "某镇", "title": f"职务{at % 37}", "level": "科员", "grassroots": at % 3 == 0,
+                "start_date": date(1990, 1, 1) + timedelta(days=20 * at), "end_date": date(1990, 1, 1) + timedelta(days=20 * at + at % 50),
+            }
+            for at in range(600)
+        ],
+        "assessment": [{"person": "甲/乙", "year": 1800 + at, "grade": "优秀" if at % 7 else "称职", "score": "90.5"} for at in range(220)],
+        "award": [{"person": "Z", "date": date(2023, 1, 1), "level": "省级"} for _ in range(300)],
+    }  # fmt: skip
+    store = Store(Records.from_rows(rows))
+    one, *others = (evaluate(everything, store, AS_OF, engine=engine) for engine in ENGINES)
+    for policy in one.names:
+        for other in others:
+            assert other.rows(policy) == one.rows(policy), policy
