@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from ganbu.engine.records import Records
 from ganbu.engine.run import Store
@@ -15,25 +18,58 @@ from ganbu.engine.select import select
 from ganbu.errors import RecordsError
 from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change
-from ganbu.records.snapshot import opened, snapshot
-from ganbu.vocabulary import Vocabulary
+from ganbu.records.snapshot import numbered, opened, since, snapshot
+from ganbu.vocabulary import Register, Vocabulary
 
 _lock = threading.RLock()
 _WINDOW = 200  # changes looked at again: one with a lower number may be committed later
 
 
+@dataclass
+class _Stale:
+    """A table as it was, the numbers of its rows, and the changes since that touched it."""
+
+    table: Any
+    numbers: Any
+    changes: list[int]
+
+
 class Tables(MutableMapping[str, Any]):
-    """The tables of the record by register, each read when first asked for; those without a row are not there."""
+    """The tables of the record by register, each read when first asked for; those without a row are not there.
+
+    Of a table that was read before only what changed since is read (增量快照).
+    """
 
     def __init__(self, words: Vocabulary, history: bool = False) -> None:
         self.words, self.history = words, history
         self.read: dict[str, Any] = {}  # None: read, and without a row
+        self.numbers: dict[str, Any] = {}
+        self.stale: dict[str, _Stale] = {}
+
+    def go_on(self, before: Tables, touched: Mapping[str, list[int]]) -> None:
+        """Take over what another has read; of what changes touched, as it was with these changes to be read."""
+        self.read = {name: table for name, table in before.read.items() if name not in touched}
+        self.numbers = {name: numbers for name, numbers in before.numbers.items() if name in self.read}
+        for name, stale in before.stale.items():
+            self.stale[name] = _Stale(stale.table, stale.numbers, [*stale.changes, *touched.get(name, ())])
+        for name in touched.keys() & before.numbers.keys():
+            self.stale[name] = _Stale(before.read[name], before.numbers[name], touched[name])
+        self.stale = {name: stale for name, stale in self.stale.items() if len(stale.changes) <= _WINDOW}
+
+    def _table(self, name: str) -> Any:
+        register = self.words.registers[name]
+        if register.local or self.history:
+            return snapshot((name,), None, self.history, self.words, sealed=False).tables.get(name)
+        stale = self.stale.pop(name, None)
+        table, numbers = numbered(register) if stale is None else _brought_up(register, stale)
+        self.numbers[name] = numbers
+        return table if table.num_rows else None
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.words.registers:
             raise KeyError(name)
         if name not in self.read:
-            self.read[name] = snapshot((name,), None, self.history, self.words, sealed=False).tables.get(name)
+            self.read[name] = self._table(name)
         if self.read[name] is None:
             raise KeyError(name)
         return self.read[name]
@@ -56,6 +92,23 @@ class Tables(MutableMapping[str, Any]):
         if not ids.equals(self[register][self.words.registers[register].id_field].combine_chunks()):
             raise RecordsError("档案刚有变更，请重试")
         return column
+
+
+def _brought_up(register: Register, stale: _Stale) -> tuple[Any, Any]:
+    """A table with what changes did to it since, in the order of the record."""
+    table, numbers, ended = since(register, stale.changes)
+    if stale.table is None:
+        return table, numbers
+    kept = ~np.isin(stale.numbers, np.concatenate([numbers, ended]))
+    before = stale.table if kept.all() else stale.table.filter(pa.array(kept))
+    if not len(numbers):
+        return before, stale.numbers[kept]
+    both = pa.concat_tables([before, table], promote_options="default").combine_chunks()
+    told = np.concatenate([stale.numbers[kept], numbers])
+    if len(told) > len(numbers) and numbers.min() < stale.numbers[kept].max():
+        order = np.argsort(told, kind="stable")
+        return both.take(pa.array(order)), told[order]
+    return both, told
 
 
 @dataclass
@@ -91,14 +144,17 @@ def _store() -> Store:
         return held.store
     if len(fresh) == len(told) or gone:
         held = None  # nothing to go on with
-    touched = {name.rstrip("-") for pk in fresh for name in told[pk][1]}
+    touched: dict[str, list[int]] = {}
+    for pk in fresh:
+        for name in {name.rstrip("-") for name in told[pk][1]}:
+            touched.setdefault(name, []).append(pk)
     words = vocabulary()
     tables = Tables(words)
     made = Store(Records(tables, words, later=tables.opened))
     if held is not None:
         before = held.store.records.tables
         assert isinstance(before, Tables)
-        tables.read = {name: table for name, table in before.read.items() if name not in touched}
+        tables.go_on(before, touched)
         made.prepared.keep(held.store.prepared, touched)
     _held[:] = [_Held(names, {pk: digest for pk, (digest, _rows) in told.items()}, made)]
     return made

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.conf import settings as django_settings
@@ -21,6 +22,7 @@ from ganbu.records.columns import place_of
 from ganbu.records.models import MODELS, LocalRow
 from ganbu.vocabulary import Field, Register, Vocabulary, load_vocabulary
 
+NUMBER = "__n"  # beside the columns of a register, the number of each row
 _KNOWN = {"recorded_at": "meta_recorded_at", "superseded_at": "meta_superseded_at"}
 
 
@@ -93,6 +95,23 @@ def snapshot(
     return records
 
 
+def numbered(register: Register) -> tuple[pa.Table, Any]:
+    """The rows of a register that hold now, without encrypted columns, and the number of each in the record."""
+    return _numbered(_core(register, None, False, sealed=False, number=True))
+
+
+def since(register: Register, changes: Sequence[int]) -> tuple[pa.Table, Any, Any]:
+    """What some changes did to a register: the rows they wrote that hold now, their numbers, and the numbers of rows they ended."""
+    among = ", ".join(str(int(one)) for one in changes)
+    table, numbers = _numbered(_core(register, None, False, sealed=False, number=True, where=f"meta_change IN ({among})"))  # fmt: skip
+    ended = _fetch(f'SELECT CAST("row" AS TEXT) AS n FROM "{MODELS[register.name]._meta.db_table}" WHERE meta_superseded_by IN ({among})')  # fmt: skip
+    return table, numbers, np.asarray(ended["n"].cast(pa.int64()))
+
+
+def _numbered(table: pa.Table) -> tuple[pa.Table, Any]:
+    return table.drop_columns([NUMBER]), np.asarray(table[NUMBER].cast(pa.int64()))
+
+
 def opened(register: Register, field: str) -> tuple[Any, Any]:
     """The identities of the rows that hold now and an encrypted column of theirs, opened (密文字段取原值)."""
     names = (register.id_field, field)
@@ -103,17 +122,22 @@ def opened(register: Register, field: str) -> tuple[Any, Any]:
     return ids.combine_chunks(), found[field]
 
 
-def _core(register: Register, people: list[str] | None, history: bool, sealed: bool = True) -> pa.Table:
+def _core(
+    register: Register, people: list[str] | None, history: bool, sealed: bool = True, number: bool = False, where: str = ""
+) -> pa.Table:  # fmt: skip
     table = MODELS[register.name]._meta.db_table
     fields = [item for item in register.fields.values() if sealed or not item.sealed]
     columns = [f'COALESCE(CAST("{item.name}" AS TEXT), \'\') AS "{item.name}"' for item in fields]
     if history:
         columns += [f"COALESCE(CAST({_local_time(column)} AS TEXT), '') AS {name}" for name, column in _KNOWN.items()]  # fmt: skip
-    where = [] if history else ["meta_superseded_at IS NULL"]
+    if number:
+        columns.append(f'CAST("row" AS TEXT) AS {NUMBER}')
+    conditions = [where] if where else []
+    conditions += [] if history else ["meta_superseded_at IS NULL"]
     about = register.id_field if register.name == "person" else register.subject_field if register.subject == "person" else ""  # fmt: skip
     if people is not None and about:
-        where.append(f'"{about}" IN ({", ".join(_quoted(one) for one in people) or "NULL"})')
-    clause = f" WHERE {' AND '.join(where)}" if where else ""
+        conditions.append(f'"{about}" IN ({", ".join(_quoted(one) for one in people) or "NULL"})')
+    clause = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     raw = _fetch(f'SELECT {", ".join(columns)} FROM "{table}"{clause} ORDER BY "row"')
     found: dict[str, Any] = {}
     for item in fields:
@@ -121,6 +145,8 @@ def _core(register: Register, people: list[str] | None, history: bool, sealed: b
     if history:
         for name in _KNOWN:
             found[name] = _nulled(raw[name]).cast(pa.timestamp("us"))
+    if number:
+        found[NUMBER] = raw[NUMBER].cast(pa.string())
     return pa.table(found)
 
 

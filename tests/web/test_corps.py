@@ -1,0 +1,90 @@
+"""The record kept ready for the engine is the record as it is, whatever happened to it since."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+
+import pytest
+
+from ganbu.access.current import acting
+from ganbu.dates import PartialDate
+from ganbu.records import corps
+from ganbu.records.corps import people_where, reading
+from ganbu.records.local import vocabulary
+from ganbu.records.models import MODELS, Change
+from ganbu.records.snapshot import snapshot
+from ganbu.records.writing import current_row, row_values, undo, writing
+
+WATCHED = ("person", "appointment", "award", "rank", "unit")
+
+
+def same_as_read_anew():
+    whole = snapshot(WATCHED, vocabulary=vocabulary(), sealed=False).tables
+    with reading() as store:
+        for name in WATCHED:
+            kept, fresh = store.records.tables.get(name), whole.get(name)
+            if fresh is None:
+                assert kept is None
+                continue
+            filled = [
+                n for n in kept.column_names if n in fresh.column_names or kept[n].null_count < kept.num_rows
+            ]
+            assert kept.select(filled).to_pylist() == fresh.select(filled).to_pylist(), name
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_only_what_changed_is_read_again(db, seed):
+    draw = random.Random(seed)
+    words = vocabulary().registers
+    people = sorted(
+        MODELS["person"].objects.filter(superseded_at__isnull=True).values_list("f_person_id", flat=True)
+    )
+    same_as_read_anew()
+    made: list[Change] = []
+    with acting(name="测试"):
+        for step in range(12):
+            match draw.choice(["add", "correct", "end", "undo", "inside"]):
+                case "add":
+                    with writing("add", "测试") as act:
+                        act.add(words["award"], [{"award_id": f"w{seed}{step}", "person": draw.choice(people), "name": "奖", "date": PartialDate(2020, draw.choice([None, 5]))}])  # fmt: skip
+                    made.append(act.change)
+                case "correct":
+                    key = draw.choice(people)
+                    row = row_values(words["person"], current_row(words["person"], key))
+                    with writing("edit", "测试") as act:
+                        act.correct(words["person"], key, {**row, "name": f"{row['name']}{step}"})
+                    made.append(act.change)
+                case "end":
+                    rows = list(MODELS["appointment"].objects.filter(superseded_at__isnull=True)[:3])
+                    with writing("end", "测试") as act:
+                        act.supersede(words["appointment"], rows)
+                    made.append(act.change)
+                case "undo" if made:
+                    undo(made.pop(), "测试")
+                case _:
+                    with writing("add", "测试") as act:
+                        act.add(
+                            words["award"],
+                            [{"award_id": f"i{seed}{step}", "person": draw.choice(people), "name": "奖"}],
+                        )
+                        people_where(
+                            "any(奖励, 名称 = '奖')", date(2026, 6, 30)
+                        )  # the change is still being written
+            if draw.random() < 0.6:
+                same_as_read_anew()
+    same_as_read_anew()
+
+
+def test_after_a_change_only_its_rows_are_read(db, monkeypatch):
+    condition = "any(奖励, 名称 = '只有这一个')"
+    assert people_where(condition, date(2026, 6, 30)) == []
+    person = MODELS["person"].objects.filter(superseded_at__isnull=True).first().f_person_id
+    with writing("add", "测试") as act:
+        act.add(vocabulary().registers["award"], [{"award_id": "only", "person": person, "name": "只有这一个", "date": PartialDate(2020, 1)}])  # fmt: skip
+
+    def refused(_register):
+        raise AssertionError("the whole table was read")
+
+    monkeypatch.setattr(corps, "numbered", refused)
+    assert people_where(condition, date(2026, 6, 30)) == [person]
