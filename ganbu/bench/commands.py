@@ -131,3 +131,18 @@ def scale(
     from ganbu.bench.scale import scale_bench
 
     _tell(scale_bench(sizes or [100_000, 1_000_000]), fmt, keep)
+
+
+@app.command("load")
+def load(
+    people: People = 10_000,
+    users: Annotated[int, typer.Option("--users", help="同时使用的人数")] = 50,
+    seconds: Annotated[int, typer.Option("--seconds", help="多少秒")] = 60,
+    home: Home = None,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
+    """并发：启动网页服务，若干人同时查找、翻看、查询、登记，各页等候的毫秒数。要装 locust。"""
+    from ganbu.bench.load import load_bench
+
+    _tell(_in(home, lambda folder: load_bench(folder, people, users, seconds)), fmt, keep)

@@ -16,7 +16,7 @@ def scale_bench(sizes: list[int]) -> dict[str, Any]:
     """CPU seconds and peak memory of one run of the kernel at each size; the exponent between the ends."""
     found: list[dict[str, Any]] = []
     for people in sizes:
-        done = subprocess.run(  # noqa: S603 - the interpreter and a number
+        done = subprocess.run(
             [sys.executable, "-m", "ganbu.bench.scale", str(people)],
             check=True,
             capture_output=True,

@@ -33,6 +33,7 @@ def test_a_newcomer_finds_somebody_by_initials_looks_around_and_prints(enter):
     bars = picture.locator("rect").count()
     assert bars >= 2 and picture.locator("text").first.is_visible()
 
+    page.locator("summary", has_text="看哪一天").click()
     page.get_by_label("看哪一天").fill("2015-01-01")
     page.get_by_role("button", name="看", exact=True).click()
     expect(page.get_by_text("现在看到的是 2015-01-01 的情况")).to_be_visible()
