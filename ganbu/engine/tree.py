@@ -234,9 +234,14 @@ def children(node: Node) -> Iterator[Node]:
 
 def walk(node: Node) -> Iterator[Node]:
     """A node and everything below it, without entering the definitions of facts."""
-    yield node
-    for part in children(node):
-        yield from walk(part)
+    todo = [node]
+    while todo:
+        here = todo.pop()
+        yield here
+        if type(here) is Op:
+            todo.extend(here.args[::-1])
+        elif type(here) in (Aggregate, Window):
+            todo.extend([*children(here)][::-1])
 
 
 def shifted(node: Node, by: int) -> Node:

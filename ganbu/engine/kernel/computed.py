@@ -42,10 +42,7 @@ class KernelComputed:
 
     def run(self) -> KernelComputed:
         """Compute everything that was asked for. Raises PackError where a date has no place."""
-        for register, nodes in self.wanted.items():
-            place = Place(self.kernel.view(register))
-            for node in nodes:
-                self.kernel.value(node, place)
+        self.kernel.run(self.wanted)
         return self
 
     def fetch(

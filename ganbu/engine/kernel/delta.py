@@ -14,13 +14,12 @@ import numpy as np
 from ganbu.engine.bind import Program
 from ganbu.engine.kernel.aggregate import aggregate
 from ganbu.engine.kernel.columns import Array, Col
+from ganbu.engine.kernel.effects import EFFECT
 from ganbu.engine.kernel.evaluate import Kernel, Place
 from ganbu.engine.kernel.overlay import NONE, Overlaid, put, same
 from ganbu.engine.kernel.snapshot import NOWHERE, View
 from ganbu.engine.kernel.window import grouped, window
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Row, Window, walk
-
-EFFECT = ("", "·起始日", "·截止日", "·对象", "·生效中")  # the facts that make an effect
 
 
 def union(*parts: Array) -> Array:

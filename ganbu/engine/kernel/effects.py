@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganbu.engine.kernel.columns import Array, Col
-from ganbu.engine.kernel.snapshot import Prepared, View
+from ganbu.engine.kernel.snapshot import NUMBER, Prepared, View
 from ganbu.vocabulary import Register
 
 if TYPE_CHECKING:
     from ganbu.engine.kernel.evaluate import Kernel
+
+
+EFFECT = ("", "·起始日", "·截止日", "·对象", "·生效中")  # the facts that make an effect
 
 
 class EffectsView(View):
@@ -52,7 +55,7 @@ class EffectsView(View):
             ids = view.column(view.register.id_field).at(at)
             texts = kernel.pool.texts
             identity = Col(kernel.pool.numbered([f"{texts[n]}·{label}" for n in ids.v.tolist()]))
-            kind = Col(np.full(len(at), kernel.pool.number(label), np.int64))
+            kind = Col(np.full(len(at), kernel.pool.number(label), NUMBER))
             parts.append((identity, subject, kind, start, end, active, held.at(at)))
         names = ("编号", "对象", "种类", "起始日", "截止日", "生效中", "成立")
         return {name: _stacked([part[at] for part in parts]) for at, name in enumerate(names)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from fractions import Fraction
 
@@ -12,13 +13,14 @@ from ganbu.engine.bind import Program
 from ganbu.engine.kernel import columns, days
 from ganbu.engine.kernel.aggregate import aggregate
 from ganbu.engine.kernel.columns import Array, Col, cleared, constant, integers, meet
-from ganbu.engine.kernel.effects import EffectsView
+from ganbu.engine.kernel.effects import EFFECT, EffectsView
 from ganbu.engine.kernel.segments import Groups
-from ganbu.engine.kernel.snapshot import NOWHERE, Prepared, View
+from ganbu.engine.kernel.snapshot import NOWHERE, NUMBER, Prepared, View
 from ganbu.engine.kernel.window import window
-from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window
+from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window, walk
 
 Steps = tuple[tuple[str, ...], ...]
+Twin = tuple[str, Node]
 
 
 class Place:
@@ -62,11 +64,13 @@ class Kernel:
         self.as_of: date = program.as_of
         self.pool = prepared.pool
         self._views: dict[str, View] = {}
-        self._facts: dict[tuple[str, str], Col] = {}
         self._same: dict[tuple[str, Node], Col] = {}
         self._rows: dict[tuple[str, Row], Array] = {}
         self._links: dict[tuple[str, str, str], Array] = {}
         self._owned: dict[tuple[str, str, str], Groups] = {}
+        self._constants: dict[Const, Col] = {}
+        self._asked: dict[tuple[str, Node], Col] = {}
+        self._needs: Needs | None = None
         self._tables: dict[Steps, Array] = {}
         self.leaves: dict[Node, tuple[Field | Fact, ...]] = {}
         self.groupings: dict[tuple[str, tuple[Node, ...]], Array] = {}
@@ -91,17 +95,31 @@ class Kernel:
 
     def fact(self, register: str, name: str) -> Col:
         """A fact over all rows in sight of its register."""
-        key = (register, name)
-        if key not in self._facts:
-            self._facts[key] = self.defined(register, self.program.definitions[key])
-        return self._facts[key]
+        return self.defined(register, self.program.definitions[register, name])
 
     def defined(self, register: str, node: Node) -> Col:
         """What a definition says over all rows in sight; equal definitions are computed once."""
         twin = (register, node)
-        if twin not in self._same:
-            self._same[twin] = self._define(register, node)
-        return self._same[twin]
+        found = self._same.get(twin)
+        if found is None:
+            found = self._same[twin] = self._define(register, node)
+            if self._needs is not None:
+                for done in self._needs.computed(twin):
+                    self._same.pop(done, None)
+        return found
+
+    def run(self, wanted: Mapping[str, Iterable[Node]]) -> None:
+        """Compute what is wanted, letting go of every fact that nothing left to compute reads.
+
+        Raises PackError where a date has no place.
+        """
+        self._needs = Needs(self.program, self.virtual, wanted)
+        for register, nodes in wanted.items():
+            place = Place(self.view(register))
+            for node in nodes:
+                self.value(node, place)
+        self._needs = None
+        self._asked.clear()
 
     def link(self, owner: View, name: str, target: View) -> Array:
         """For each row in sight the row in sight of `target` that a reference leads to, or -1; kept for the run."""
@@ -174,17 +192,33 @@ class Kernel:
 
     def value(self, node: Node, place: Place) -> Col:
         """An expression for the rows in hand."""
-        match node:
-            case Const():
-                return self._const(node)
-            case Field() | Fact():
-                found = self.leaf(node, place)
-                if found.v.dtype == bool and found.ok is not None:
-                    return Col(cleared(found.v, found.ok), found.ok)
-                return found
-            case Op():
+        if isinstance(node, Op):
+            if self._needs is None or place.at is not None or place.outer is not None:
                 return _OPS[node.op](self, node, place)
-        raise AssertionError(node)
+            return self._once(node, place)
+        if isinstance(node, Const):
+            found = self._constants.get(node)
+            if found is None:
+                found = self._constants[node] = self._const(node)
+            return found
+        assert isinstance(node, (Field, Fact))
+        found = self.leaf(node, place)
+        if found.v.dtype == bool and found.ok is not None:
+            return Col(cleared(found.v, found.ok), found.ok)
+        return found
+
+    def _once(self, node: Op, place: Place) -> Col:
+        """A condition over all rows in sight, kept while others are going to ask it too."""
+        assert self._needs is not None
+        key = (place.view.register.name, node)
+        found = self._asked.get(key)
+        if found is None:
+            found = _OPS[node.op](self, node, place)
+            if self._needs.asked_again(node):
+                self._asked[key] = found
+        elif not self._needs.asked_again(node):
+            del self._asked[key]
+        return found
 
     def holds(self, node: Node | None, place: Place) -> tuple[Array, Array | None]:
         """Where a condition is known to hold, and where it is not known (None: nowhere)."""
@@ -196,14 +230,15 @@ class Kernel:
     def _const(self, node: Const) -> Col:
         value, kind = node.value, node.type.kind
         if value is None:
-            return constant(False if kind == "bool" else np.int64(0), False)
+            nothing = False if kind == "bool" else np.int64(0) if kind in ("num", "date") else NUMBER(0)
+            return constant(nothing, False)
         if isinstance(value, bool):
             return constant(np.bool_(value))
         if isinstance(value, Fraction):
             return columns.number(value)
         if isinstance(value, date):
             return days.today(value)
-        return constant(np.int64(self.pool.number(value)))
+        return constant(NUMBER(self.pool.number(value)))
 
     def table_of(self, steps: Steps) -> Array:
         """For each text of the pool the step of an order it stands on, or -1."""
@@ -215,6 +250,63 @@ class Kernel:
                 table[words] = step
             self._tables[steps] = table
         return table
+
+
+class Needs:
+    """Who is still going to read what during a run (引用计数), so that nothing is kept longer than it is needed."""
+
+    def __init__(
+        self, program: Program, virtual: Mapping[str, list[tuple[str, str]]], wanted: Mapping[str, Iterable[Node]]
+    ) -> None:  # fmt: skip
+        self.reads: dict[Twin, list[Twin]] = {}
+        self.readers: Counter[Twin] = Counter()
+        self.asked: Counter[Node] = Counter()
+        definitions = program.definitions
+        todo: list[Twin] = []
+
+        def read(keys: Iterable[tuple[str, str]]) -> list[Twin]:
+            found = list(dict.fromkeys((key[0], definitions[key]) for key in keys if key in definitions))
+            self.readers.update(found)
+            todo.extend(found)
+            return found
+
+        for nodes in wanted.values():
+            for node in nodes:
+                read(self._facts(node))
+        for effects in virtual.values():
+            read((owner, effect + key) for owner, effect in effects for key in EFFECT)
+        while todo:
+            twin = todo.pop()
+            if twin not in self.reads:
+                self.reads[twin] = []  # before its leaves: they may lead back by another way
+                self.reads[twin] = read(self._facts(twin[1]))
+
+    def _facts(self, node: Node) -> list[tuple[str, str]]:
+        """The facts an expression reads, paths included; conditions in it are counted on the way."""
+        found: list[tuple[str, str]] = []
+        for part in node.parts if isinstance(node, Aggregate) else [node]:
+            for leaf in walk(part):
+                if type(leaf) is Op and leaf.type.kind == "bool":
+                    self.asked[leaf] += 1
+                elif isinstance(leaf, (Field, Fact)):
+                    found.append((leaf.row.register, leaf.name))
+                    row = leaf.row
+                    while row.of is not None:
+                        found.append((row.of.register, row.via))
+                        row = row.of
+        return found
+
+    def computed(self, twin: Twin) -> Iterator[Twin]:
+        """A fact was computed: those that it was the last to read."""
+        for read in self.reads.pop(twin, ()):
+            self.readers[read] -= 1
+            if not self.readers[read]:
+                yield read
+
+    def asked_again(self, node: Node) -> bool:
+        """Whether a condition stands in another expression that is still to be computed, as far as can be told."""
+        self.asked[node] -= 1
+        return self.asked[node] > 0
 
 
 def _grounded(row: Row) -> Row:
@@ -468,10 +560,11 @@ def _make_date(kernel: Kernel, node: Op, place: Place) -> Col:
 @_operation("mask")
 def _mask(kernel: Kernel, node: Op, place: Place) -> Col:
     """One bit for each condition that is known to be true."""
-    found: Array = np.asarray(np.int64(0))
+    kind = next(np.dtype(f"i{size}") for size in (1, 2, 4, 8) if len(node.args) < 8 * size)
+    found: Array = np.zeros((), kind)
     for at, arg in enumerate(_args(kernel, node, place)):
         if arg.v.ndim or bool(arg.v):
-            found = found + (arg.v.astype(np.int64) << at)
+            found = found | np.left_shift(arg.v.astype(kind), at, dtype=kind)
     return integers(found, None, columns.FITS - 1)
 
 
@@ -485,7 +578,7 @@ def _words(kernel: Kernel, node: Op, place: Place) -> Col:
     texts = [
         "、".join(str(word) for word, yes in zip(node.detail, row, strict=True) if yes) for row in distinct
     ]
-    return Col(kernel.pool.numbered(texts)[back.reshape(-1)] if texts else np.zeros(0, np.int64))
+    return Col(kernel.pool.numbered(texts)[back.reshape(-1)] if texts else np.zeros(0, NUMBER))
 
 
 @_operation("zscore")
