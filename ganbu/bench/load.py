@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import socket
@@ -20,7 +21,10 @@ FILE = Path(__file__).with_name("locustfile.py")
 
 
 def load_bench(folder: Path, people: int, users: int, seconds: int) -> dict[str, Any]:
-    """Requests per second, and by page the median and p95 of the milliseconds that users waited. Raises MisuseError."""
+    """Requests per second, and by page the median and p95 of the milliseconds that users waited. Raises MisuseError.
+
+    They sign in one a second, and are counted once all of them have.
+    """
     try:
         import locust
     except ImportError as error:
@@ -45,7 +49,7 @@ def load_bench(folder: Path, people: int, users: int, seconds: int) -> dict[str,
         done = subprocess.run(
             [
                 sys.executable, "-m", "locust", "-f", str(FILE), "--host", place, "--headless", "-u", str(users),
-                "-r", str(max(1, users // 5)), "-t", f"{seconds}s", "--json", "--loglevel", "ERROR",
+                "-r", "1", "-t", f"{users + seconds}s", "--reset-stats", "--json", "--loglevel", "ERROR", "--csv", str(folder / "bench-load"),
             ],
             env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -56,6 +60,14 @@ def load_bench(folder: Path, people: int, users: int, seconds: int) -> dict[str,
     pages = json.loads(done.stdout[done.stdout.index("[") :])
     asked = sum(page["num_requests"] for page in pages)
     found |= {"users": users, "seconds": seconds, "requests_per_s": round(asked / seconds, 1), "failures": sum(page["num_failures"] for page in pages)}  # fmt: skip
+    kept = sorted(folder.glob("bench-load_*.csv"))
+    for file in kept:
+        if file.stem.endswith("_failures"):
+            with file.open(encoding="utf-8") as lines:
+                found["errors"] = [
+                    f"{row['Name']} {row['Error']} × {row['Occurrences']}" for row in csv.DictReader(lines)
+                ]
+        file.unlink()
     for page in sorted(pages, key=lambda page: str(page["name"])):
         found[f"{page['method']} {page['name']}"] = _times(page["response_times"])
     return found

@@ -22,6 +22,7 @@ from ganbu.records.columns import place_of
 from ganbu.records.models import MODELS, LocalRow
 from ganbu.vocabulary import Field, Register, Vocabulary, load_vocabulary
 
+BUSY_MS = 20_000
 NUMBER = "__n"  # beside the columns of a register, the number of each row
 _KNOWN = {"recorded_at": "meta_recorded_at", "superseded_at": "meta_superseded_at"}
 
@@ -45,6 +46,9 @@ def _cursor() -> Iterator[Any]:
     try:
         with opened.cursor() as cursor:
             if connection.vendor == "sqlite":
+                # Somebody may be writing: wait as Django's own connection does.
+                cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+                cursor.fetchall()
                 # Types are inferred from the first batch: let it be all of it.
                 cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
             yield cursor
