@@ -40,7 +40,6 @@ def load_bench(folder: Path, people: int, users: int, seconds: int) -> dict[str,
         **os.environ,
         "GANBU_HOME": str(folder),
         "GANBU_SECOND_FACTOR": "no",
-        "GANBU_LOAD": str(told),
     }
     server = subprocess.Popen([sys.executable, "-m", "ganbu.cli", "serve", "--port", port], env=environment)
     place = f"http://127.0.0.1:{port}"

@@ -12,7 +12,9 @@ from typing import Any
 
 from locust import HttpUser, between, task
 
-TOLD: dict[str, Any] = json.loads(Path(os.environ["GANBU_LOAD"]).read_text("utf-8"))
+TOLD: dict[str, Any] = json.loads(
+    (Path(os.environ.get("GANBU_HOME", "ganbu-data")) / "bench-load.json").read_text("utf-8")
+)
 accounts = itertools.cycle(TOLD["accounts"])
 
 

@@ -20,9 +20,15 @@ FONTS = ("FangSong_GB2312", "FangSong", "SimSun", "Noto Serif CJK SC", "Source H
 
 
 @cache
+def _fonts() -> typst.Fonts:
+    """The fonts of this machine: finding them takes longer than setting a form."""
+    return typst.Fonts()
+
+
+@cache
 def chinese_fonts() -> tuple[str, ...]:
     """Those of the known Chinese fonts that this machine has."""
-    have = set(typst.Fonts().families())
+    have = set(_fonts().families())
     return tuple(name for name in FONTS if name in have)
 
 
@@ -52,5 +58,8 @@ def form_pdf(form: AppointmentForm, today: date | None = None) -> bytes:
 
 def _set(folder: Path, values: dict[str, Any]) -> bytes:
     (folder / "form.json").write_text(json.dumps(values, ensure_ascii=False), "utf-8")
-    found: bytes = typst.compile(str(folder / "form.typ"), root=str(folder), format="pdf")
+    found = typst.Compiler(str(folder / "form.typ"), root=str(folder), font_paths=_fonts()).compile(
+        format="pdf"
+    )
+    assert isinstance(found, bytes)
     return found

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
+import jinja2
 from docx.opc.exceptions import OpcError
 from docx.opc.oxml import parse_xml
 from docx.oxml.ns import qn
@@ -31,9 +33,43 @@ _CELL = re.compile(r"^\{%\s*(?:colspan|cellbg|vm|hm)\b")
 _BLOCK = re.compile(r"^\{%-?\s*(for|if|endfor|endif)\b")
 
 
+class _Environment(SandboxedEnvironment):
+    """One that compiles each part of a template once: it is filled in for thousands."""
+
+    def from_string(self, source: Any, globals: Any = None, template_class: Any = None) -> jinja2.Template:
+        """As jinja does."""
+        return _once(
+            _compiled, source, lambda: super(_Environment, self).from_string(source, globals, template_class)
+        )
+
+
+@cache
 def environment() -> SandboxedEnvironment:
     """What templates are filled in with: no way out of the values they are given, and nothing missing unnoticed."""
-    return SandboxedEnvironment(autoescape=True, undefined=StrictUndefined)
+    return _Environment(autoescape=True, undefined=StrictUndefined)
+
+
+class Template(DocxTemplate):  # type: ignore[misc]
+    """A docx template whose tags are put in order once for every text they stand in."""
+
+    def patch_xml(self, src_xml: str) -> str:
+        """As docxtpl does."""
+        return _once(_patched, src_xml, lambda: super(Template, self).patch_xml(src_xml))
+
+
+T = TypeVar("T")
+MOST = 32  # parts of templates kept: a template has a body, headers and footers
+_compiled: dict[Any, jinja2.Template] = {}
+_patched: dict[str, str] = {}
+
+
+def _once(kept: dict[Any, T], key: Any, make: Callable[[], T]) -> T:
+    """What is kept under a key, made when it is not there."""
+    if key not in kept:
+        if len(kept) >= MOST:
+            kept.clear()
+        kept[key] = make()
+    return kept[key]
 
 
 def own_template(path: Path) -> bytes:
@@ -64,7 +100,7 @@ def check_template(content: bytes, name: str) -> None:
 
 def _paragraphs(content: bytes) -> Iterator[str]:
     """The text of every paragraph of the body, headers and footers; a tag may be in several runs of one."""
-    filled = DocxTemplate(io.BytesIO(content))
+    filled = Template(io.BytesIO(content))
     filled.init_docx()
     stories = [filled.docx.element.body]
     for kind in (filled.HEADER_URI, filled.FOOTER_URI):

@@ -18,14 +18,15 @@ from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_BREAK
 from docx.image.image import Image
 from docx.oxml.ns import qn
 from docx.shared import Mm, Pt
-from docxtpl import DocxTemplate, InlineImage, RichText
+from docxtpl import InlineImage, RichText
 
 from ganbu.errors import FormatError
 from ganbu.formats.form import AppointmentForm
 from ganbu.formats.paper.page import NO_PHOTO, ROOM, lines_needed, paper_values
-from ganbu.formats.paper.template import environment, own_template
+from ganbu.formats.paper.template import Template, environment, own_template
 
 FONT = "仿宋_GB2312"
+GRID = "Table Grid"
 SIZES = (12.0, 11.0, 10.5, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0)
 
 
@@ -41,7 +42,7 @@ def size_for(name: str, text: str) -> float:
 
 def form_docx(form: AppointmentForm, template: Path | None = None, today: date | None = None) -> bytes:
     """Fill the shipped template, or an edited one. Raises FormatError that names the tag in which it has a mistake."""
-    filled = DocxTemplate(io.BytesIO(form_template() if template is None else own_template(template)))
+    filled = Template(io.BytesIO(form_template() if template is None else own_template(template)))
     values = paper_values(form, today)
     for name in ROOM:
         values[name] = RichText(values[name], size=int(size_for(name, values[name]) * 2), font=FONT)
@@ -74,6 +75,7 @@ def _drawable(photo: bytes) -> bool:
 def form_template() -> bytes:
     """The shipped template as a docx file."""
     made = docx.Document()
+    _lightened(made)
     style = made.styles["Normal"]
     style.font.name, style.font.size = FONT, Pt(12)
     style.element.rPr.rFonts.set(qn("w:eastAsia"), FONT)
@@ -94,8 +96,23 @@ def form_template() -> bytes:
     return stream.getvalue()
 
 
+def _lightened(made: Any) -> None:
+    """Without what the library's own document brings along and no form needs: hundreds of styles, a picture of itself."""
+    for rels in (made.part.package.rels, made.part.rels):
+        for key in [
+            k
+            for k, rel in rels.items()
+            if rel.reltype.endswith(("/thumbnail", "/customXml", "/stylesWithEffects"))
+        ]:
+            del rels[key]
+    styles = made.styles.element
+    for style in styles.findall(qn("w:style")):
+        if style.get(qn("w:default")) != "1" and style.find(qn("w:name")).get(qn("w:val")) != GRID:
+            styles.remove(style)
+
+
 def _table(made: Any, widths: list[float], heights: list[float]) -> Any:
-    table = made.add_table(rows=len(heights), cols=len(widths), style="Table Grid")
+    table = made.add_table(rows=len(heights), cols=len(widths), style=GRID)
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
         for cell in column.cells:

@@ -1,0 +1,5 @@
+"""`python -m ganbu.cli`."""
+
+from ganbu.cli import main
+
+main()
