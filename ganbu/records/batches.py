@@ -46,7 +46,7 @@ from ganbu.records.models import (
     LocalRow,
     field_name,
 )
-from ganbu.records.queries import portrait
+from ganbu.records.queries import images_of
 from ganbu.records.snapshot import snapshot
 from ganbu.vocabulary import load_vocabulary
 
@@ -60,6 +60,8 @@ SECRET = frozenset(
 Row = dict[str, Any]
 
 Form = tuple[str, AppointmentForm | Filing | None, list[Issue]]
+Parts = tuple[list[Form], list[Row]]
+PHOTOS = 200  # compared and added at a time
 
 
 def open_batch(
@@ -138,12 +140,10 @@ def _lay(
     return merge, report, told
 
 
-def read(batch: ImportBatch) -> None:
-    """Read a batch and keep its preview (读取并预览). Raises FormatError when nothing in it can be read."""
+def read(batch: ImportBatch) -> Parts:
+    """Read a batch and keep its preview (读取并预览); what was read. Raises FormatError when nothing in it can be read."""
     _set(batch, state="reading")
-    forms = _forms(Path(batch.folder), lambda number: _set(batch, done=number))
-    people, units = read_filings(Path(batch.folder))
-    forms += people
+    forms, units = _parts(Path(batch.folder), lambda number: _set(batch, done=number))
     if not units and not any(form is not None for _, form, _ in forms):
         reasons = "；".join(issue.message for _, _, issues in forms[:5] for issue in issues)
         raise FormatError(
@@ -185,6 +185,7 @@ def read(batch: ImportBatch) -> None:
         )  # fmt: skip
         counts = Counter(state for _key, state in told.values())
         _set(batch, state="ready", done=len(forms), total=len(forms), counts=dict(counts), told="")
+    return forms, units
 
 
 def hidden(value: Any) -> str:
@@ -235,11 +236,19 @@ def choose(
     item.save(update_fields=["rows", "differences"])
 
 
-def apply(batch: ImportBatch) -> Change:
-    """Do it (导入): all in one transaction; raises RecordsError and leaves nothing behind when anything fails."""
-    forms = _forms(Path(batch.folder))
-    people, units = read_filings(Path(batch.folder))
-    forms += people
+def _parts(folder: Path, tick: Callable[[int], None] | None = None) -> Parts:
+    """Everything in a folder: forms and filings, and units."""
+    forms = _forms(folder, tick)
+    people, units = read_filings(folder)
+    return forms + people, units
+
+
+def apply(batch: ImportBatch, parts: Parts | None = None) -> Change:
+    """Do it (导入): all in one transaction; raises RecordsError and leaves nothing behind when anything fails.
+
+    `parts` are what was read just before; else the files are read again.
+    """
+    forms, units = parts or _parts(Path(batch.folder))
     with record.writing("import", origin=f"导入 {batch.pk} {batch.title}") as act:
         merge, _report, told = _lay(forms, units, batch, choices(batch), chosen_of(batch))
         write_merge(act, merge)
@@ -310,19 +319,19 @@ def import_files(
     """Import forms, workbooks and zips from the command line: read, decide as told, apply (命令行导入)."""
     batch = open_batch(None, path.name, path.absolute(), prefer_new, "reading")
     try:
-        read(batch)
+        parts = read(batch)
         chosen = [
             item for item in batch.items.all() if people.get(item.file) or people.get(Path(item.file).name)
         ]
         for item in chosen:
             choose(batch, item, person=people.get(item.file) or people[Path(item.file).name])
         if chosen:
-            read(batch)
+            parts = read(batch)
         report = _report(batch)
         if dry_run:
             batch.delete()
         else:
-            change = apply(batch)
+            change = apply(batch, parts)
             report.batch, report.rows = str(batch.pk), Counter({k: v for k, v in change.rows.items() if not k.endswith("-")})  # fmt: skip
         return report
     except Exception:
@@ -343,13 +352,16 @@ def _report(batch: ImportBatch) -> ImportReport:
 
 
 def _photos(act: record.Writing, forms: list[Form], told: dict[str, tuple[str, str]]) -> None:
-    for file, form, _ in forms:
-        key, _state = told.get(file, ("", ""))
-        if form is None or not key or not form.photo:
-            continue
-        held = portrait(key)
-        if held is None or bytes(held.image) != form.photo:
-            act.photo(key, form.photo, f"image/{photo_type(form.photo)}")
+    """Portraits that are not the ones held already, some at a time."""
+    given = [(told[file][0], form.photo) for file, form, _ in forms if form and form.photo and told.get(file, ("",))[0]]  # fmt: skip
+    for at in range(0, len(given), PHOTOS):
+        part = given[at : at + PHOTOS]
+        held, fresh = images_of([key for key, _image in part]), []
+        for key, image in part:
+            if held.get(key) != image:
+                fresh.append((key, image, f"image/{photo_type(image)}"))
+                held[key] = image
+        act.photos(fresh)
 
 
 def undo(batch: ImportBatch) -> Change:

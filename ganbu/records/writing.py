@@ -96,9 +96,16 @@ class Writing:
 
     def photo(self, person: str, image: bytes, kind: str) -> None:
         """Add a portrait; the one added last holds."""
-        Photo.objects.create(person=person, image=image, kind=kind, change=self.change)
-        self._sum("photo", canonical_photo(person, image, kind))
-        self.rows["photo"] += 1
+        self.photos([(person, image, kind)])
+
+    def photos(self, images: Iterable[tuple[str, bytes, str]]) -> None:
+        """Add portraits: person, image, media type."""
+        found = []
+        for person, image, kind in images:
+            found.append(Photo(person=person, image=image, kind=kind, change=self.change))
+            self._sum("photo", canonical_photo(person, image, kind))
+        Photo.objects.bulk_create(found, batch_size=100)
+        self.rows["photo"] += len(found)
 
     def refreshed(self) -> None:
         """Bring the cards up to date already, so that what was written can be looked at within the change."""
