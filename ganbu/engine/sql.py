@@ -234,14 +234,33 @@ class Backend:
         for column in columns:
             if column.depth:
                 by_depth[column.depth].append(column)
+        base = ""
         for depth in sorted(by_depth):
-            parts = [part for column in by_depth[depth] for part in self._projection(column)]
-            text = f"SELECT *, {', '.join(parts)} FROM ({text})"
+            wide = [column for column in by_depth[depth] if isinstance(column.node, Window)]
+            if wide:
+                if not base:
+                    base = self._kept(f"b_{register}_{level}", f"{text} ORDER BY __row")
+                    text = f"SELECT * FROM {name(base)}"
+                # A window sorts all that it is given: beside the rest it is given only what it reads.
+                places = [part for column in wide for part in self._projection(column)]
+                beside = self._kept(f"p_{register}_{level}_{depth}", f"SELECT __row AS __seat, {', '.join(places)} FROM ({text}) ORDER BY __row")  # fmt: skip
+                names = ", ".join("n." + part.rpartition(" AS ")[2] for part in places)
+                text = f"SELECT t.*, {names} FROM ({text}) t POSITIONAL JOIN {name(beside)} n"
+            parts = [part for column in by_depth[depth] if column not in wide for part in self._projection(column)]  # fmt: skip
+            if parts:
+                text = f"SELECT *, {', '.join(parts)} FROM ({text})"
         relation = f"{self.prefix}w_{register}_{level}"
-        self.made.append((relation, f"SELECT {', '.join(self._carried(register, level))} FROM ({text})"))
+        self.made.append((relation, f"SELECT {', '.join(self._carried(register, level))} FROM ({text}) ORDER BY __row"))
         if register not in self.layers:
             self.layers[register] = []
         self.layers[register].append((level, relation))
+
+    def _kept(self, relation: str, text: str) -> str:
+        """A table made on the way to a layer."""
+        relation = self.prefix + relation
+        self.made.append((relation, text))
+        self.readers[relation] += 2
+        return relation
 
     def _carried(self, register: str, level: int) -> list[str]:
         """What later layers or the results still read: nothing else is carried up."""
