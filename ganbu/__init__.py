@@ -5,12 +5,15 @@ from ganbu.engine.policy import Pack, load_pack
 from ganbu.engine.records import Records
 from ganbu.engine.run import Run, evaluate
 from ganbu.engine.simulate import Simulation, simulate
+from ganbu.engine.whatif import Overlay, Sandbox
 
 __all__ = [
     "Explanation",
+    "Overlay",
     "Pack",
     "Records",
     "Run",
+    "Sandbox",
     "Simulation",
     "evaluate",
     "explain",

@@ -323,7 +323,7 @@ def whatif(
     table = Table("规则", "对象", "名称", "现在", "假设", title=f"变化 {len(found)} 个", title_justify="left")
     for one in found[:60]:
         before, after = _differing(one.before, one.after)
-        table.add_row(one.policy, one.subject, one.name, *("，".join(f"{k} {shown(v)}" for k, v in side.items()) or "—" for side in (before, after)))  # fmt: skip
+        table.add_row(one.policy, one.subject, one.name, *("，".join(f"{k} {'、'.join(v) if isinstance(v, list) else shown(v)}" for k, v in side.items()) or "—" for side in (before, after)))  # fmt: skip
     show(table)
     if len(found) > 60:
         out.print(f"其余 {len(found) - 60} 个用 --format json 看", highlight=False)

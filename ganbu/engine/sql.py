@@ -250,7 +250,9 @@ class Backend:
             if parts:
                 text = f"SELECT *, {', '.join(parts)} FROM ({text})"
         relation = f"{self.prefix}w_{register}_{level}"
-        self.made.append((relation, f"SELECT {', '.join(self._carried(register, level))} FROM ({text}) ORDER BY __row"))
+        self.made.append(
+            (relation, f"SELECT {', '.join(self._carried(register, level))} FROM ({text}) ORDER BY __row")
+        )
         if register not in self.layers:
             self.layers[register] = []
         self.layers[register].append((level, relation))

@@ -12,6 +12,8 @@ from django.conf import settings
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+KEEP_ALIVE = 15  # seconds: longer than people look at a page, so that the next needs no new connection
+
 
 class Quiet(Logger):  # type: ignore[misc]
     """Warnings and errors only."""
@@ -28,7 +30,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, host: str, port: int, workers: int, threads: int) -> None:
         self.chosen = {
             "bind": f"{host}:{port}", "workers": workers, "threads": threads, "worker_class": "gthread", "timeout": 120,
-            "logger_class": Quiet, "control_socket_disable": True, "preload_app": False, "forwarded_allow_ips": "127.0.0.1",
+            "keepalive": KEEP_ALIVE, "logger_class": Quiet, "control_socket_disable": True, "preload_app": False, "forwarded_allow_ips": "127.0.0.1",
         }  # fmt: skip
         super().__init__()
 
