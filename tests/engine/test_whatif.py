@@ -34,7 +34,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "person": {"sex": st.sampled_from(["男", "女"]), "birth_date": DAYS, "party_date": DAYS, "name": st.just("丁某")},
     "appointment": {
         "person": st.sampled_from([*PEOPLE, "无人"]), "unit": st.sampled_from([*UNITS, "新设"]), "title": st.sampled_from(["局长", "科员"]),
-        "level": st.sampled_from(["科员", "乡科级正职"]), "grassroots": st.booleans(), "start_date": DAYS, "end_date": st.one_of(DAYS, st.just(AS_OF + timedelta(days=9)))},
+        "level": st.sampled_from(["科员", "乡科级正职"]), "grassroots": st.booleans(), "start_date": DAYS, "end_date": st.one_of(DAYS, st.sampled_from(["2019", "2024", "2023-05", AS_OF + timedelta(days=9)]))},
     "assessment": {"person": st.sampled_from(PEOPLE), "year": st.integers(2016, 2024), "grade": st.sampled_from(["优秀", "称职"]), "score": st.sampled_from(["91", "88.125"])},
     "award": {"person": st.sampled_from(PEOPLE), "date": DAYS, "level": st.sampled_from(["省级", "市级"])},
     "sanction": {"person": st.sampled_from(PEOPLE), "kind": st.sampled_from(["政务警告", "政务记过"]), "date": DAYS, "months": st.integers(1, 48)},
