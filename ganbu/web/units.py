@@ -21,7 +21,7 @@ from ganbu.dates import PartialDate, full_years
 from ganbu.errors import GanbuError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
-from ganbu.records.asof import cards_on, known_at, sitting
+from ganbu.records.asof import begun, cards_on, known_at, sitting
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.writing import current_row, writing
@@ -176,8 +176,10 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
     if node is None:
         raise Http404
     members = _members([team], when).get(team, {})
-    cards = cards_on(members, when.day, when.moment) if when.dated else {c.pk: c for c in Card.objects.filter(pk__in=members).select_related("node")}  # fmt: skip
-    seen = set(queries.visible(rights(request).scope("people.find")).filter(pk__in=members).values_list("pk", flat=True))  # fmt: skip
+    seen = {
+        card.pk: card for card in queries.visible(rights(request).scope("people.find")).filter(pk__in=members)
+    }
+    cards = cards_on(seen, when.day, when.moment) if when.dated else seen
     photos = set(queries.portraits(members).values_list("person", flat=True))
     slots: list[dict[str, Any]] = [
         {
@@ -185,7 +187,7 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
             "title": _("、").join(dict.fromkeys(p.f_title or "" for p in posts)), "head": any(p.f_kind == "正职" for p in posts),
             "since": min((p.f_start_date or "" for p in posts), default=""),
         }
-        for key, posts in members.items() if key in seen and key in cards
+        for key, posts in members.items() if key in cards
     ]  # fmt: skip
     others = len(members) - len(slots)
     slots.sort(key=lambda s: (not s["head"], s["card"].place))
@@ -198,7 +200,7 @@ def team(request: HttpRequest, team: str) -> HttpResponse:
         else []
     )
     return render(request, "web/team.html", {
-        "when": when, "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], when.day),
+        "when": when, "team": row, "slots": slots, "vacant": range(vacant), "structure": structure([s["card"] for s in slots], when.day, majors_of(list(cards), when)),
         "found": found, "run": run, "node": node, "others": others, "members": len(members), "over": max(len(members) - row.f_authorised, 0) if row.f_authorised is not None else 0,
     })  # fmt: skip
 
@@ -211,8 +213,22 @@ def age_of(birth: str, day: date) -> int | None:
     return full_years(PartialDate.parse(birth).first(), day)
 
 
-def structure(cards: list[Card], day: date) -> list[tuple[str, list[tuple[str, int, int]]]]:
-    """Counts by age, sex, education, party and ethnic group; those not known are counted as such."""
+def majors_of(people: list[str], when: AsOf) -> dict[str, str]:
+    """What each of some people studied last, of what they had finished by the day (专业)."""
+    education: Any = MODELS["education"]
+    rows = education.objects.filter(known_at(when.moment), begun("f_end_date", when.day), f_person__in=people)
+    return dict(
+        rows.exclude(f_major="")
+        .exclude(f_major=None)
+        .order_by("f_end_date", "row")
+        .values_list("f_person", "f_major")
+    )
+
+
+def structure(
+    cards: list[Card], day: date, majors: dict[str, str]
+) -> list[tuple[str, list[tuple[str, int, int]]]]:
+    """Counts by age, sex, education, what was studied, party and ethnic group; those not known are counted as such."""
 
     def band(card: Card) -> str:
         age = age_of(card.birth, day)
@@ -225,6 +241,7 @@ def structure(cards: list[Card], day: date) -> list[tuple[str, list[tuple[str, i
     found = []
     for title, of in (
         (_("年龄"), band), (_("性别"), lambda c: c.sex or _("不详")), (_("学历"), lambda c: c.education or _("不详")),
+        (_("专业"), lambda c: majors.get(c.pk) or _("不详")),
         (_("政治面貌"), lambda c: c.political_status or _("不详")), (_("民族"), lambda c: c.ethnic_group or _("不详")),
     ):  # fmt: skip
         counts = Counter(of(card) for card in cards)

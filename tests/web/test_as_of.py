@@ -177,6 +177,14 @@ def test_teams_as_they_were(client, someone, posts):
 
     assert members() == [0] and members(as_of="2012-01-01") == [1] and members(known_at="2020-01-01") == []
     assert client.get(reverse("team", args=["XT"]), {"known_at": "2020-01-01"}).status_code == 404
+    with writing("add", "测试") as act:
+        act.add(WORDS["education"], [
+            {"education_id": "XE1", "person": "X1", "major": "农学", "end_date": PartialDate(2005, 7)},
+            {"education_id": "XE2", "person": "X1", "major": "法学", "end_date": PartialDate(2014, 7)},
+        ])  # fmt: skip
+    for day, studied in (("2014-06-30", "农学"), ("2014-07-01", "法学")):
+        structure = dict(client.get(reverse("team", args=["XT"]), {"as_of": day}).context["structure"])
+        assert structure["专业"] == [(studied, 1, 100)], "what was studied last, of what was finished by then"
 
 
 def test_a_query_by_what_was_known(client, posts):

@@ -249,6 +249,7 @@ def record(db):
     found |= set(MODELS["team"].objects.values_list("f_name", flat=True))
     found |= {text for row in Finding.objects.values_list("policy", "outcome", "name") for text in row}
     found |= set(MODELS["appointment"].objects.values_list("f_title", flat=True))
+    found |= set(MODELS["education"].objects.exclude(f_major=None).values_list("f_major", flat=True))
     for register in local_registers().values():
         found |= {register.label, *(item.label for item in register.fields.values())}
     found |= set(re.findall(r"[\u3400-\u9fff]{2,}", DOSSIER.read_text("utf-8")))
