@@ -16,12 +16,15 @@ from ganbu.engine.records import Records
 from ganbu.engine.run import Store
 from ganbu.engine.select import select
 from ganbu.errors import RecordsError
+from ganbu.records.kept import keep, kept
 from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change
 from ganbu.records.snapshot import numbered, opened, since, snapshot
 from ganbu.vocabulary import Register, Vocabulary
 
 _lock = threading.RLock()
+Told = Mapping[int, tuple[str, Mapping[str, int]]]
+FEW = 50  # changes that a file may be behind before it is written again
 _WINDOW = 200  # changes looked at again: one with a lower number may be committed later
 
 
@@ -37,11 +40,12 @@ class _Stale:
 class Tables(MutableMapping[str, Any]):
     """The tables of the record by register, each read when first asked for; those without a row are not there.
 
-    Of a table that was read before only what changed since is read (增量快照).
+    Of a table that was read before, by this process or by another that left it on disk, only what changed since is
+    read (增量快照). `told` are the last changes: their digests, and how many rows of which registers they wrote.
     """
 
-    def __init__(self, words: Vocabulary, history: bool = False) -> None:
-        self.words, self.history = words, history
+    def __init__(self, words: Vocabulary, history: bool = False, told: Told | None = None) -> None:
+        self.words, self.history, self.told = words, history, told or {}
         self.read: dict[str, Any] = {}  # None: read, and without a row
         self.numbers: dict[str, Any] = {}
         self.stale: dict[str, _Stale] = {}
@@ -60,8 +64,12 @@ class Tables(MutableMapping[str, Any]):
         register = self.words.registers[name]
         if register.local or self.history:
             return snapshot((name,), None, self.history, self.words, sealed=False).tables.get(name)
-        stale = self.stale.pop(name, None)
+        stale, outside = self.stale.pop(name, None), None
+        if stale is None and (outside := kept(register, self.told)) is not None:
+            stale = _Stale(*outside)
         table, numbers = numbered(register) if stale is None else _brought_up(register, stale)
+        if stale is None or (outside and len(outside[2]) > FEW):
+            keep(register, table, numbers, {pk: digest for pk, (digest, _rows) in self.told.items()})
         self.numbers[name] = numbers
         return table if table.num_rows else None
 
@@ -96,16 +104,18 @@ class Tables(MutableMapping[str, Any]):
 
 def _brought_up(register: Register, stale: _Stale) -> tuple[Any, Any]:
     """A table with what changes did to it since, in the order of the record."""
+    if not stale.changes:
+        return stale.table, stale.numbers
     table, numbers, ended = since(register, stale.changes)
     if stale.table is None:
         return table, numbers
-    kept = ~np.isin(stale.numbers, np.concatenate([numbers, ended]))
-    before = stale.table if kept.all() else stale.table.filter(pa.array(kept))
+    still = ~np.isin(stale.numbers, np.concatenate([numbers, ended]))
+    before = stale.table if still.all() else stale.table.filter(pa.array(still))
     if not len(numbers):
-        return before, stale.numbers[kept]
+        return before, stale.numbers[still]
     both = pa.concat_tables([before, table], promote_options="default").combine_chunks()
-    told = np.concatenate([stale.numbers[kept], numbers])
-    if len(told) > len(numbers) and numbers.min() < stale.numbers[kept].max():
+    told = np.concatenate([stale.numbers[still], numbers])
+    if len(told) > len(numbers) and numbers.min() < stale.numbers[still].max():
         order = np.argsort(told, kind="stable")
         return both.take(pa.array(order)), told[order]
     return both, told
@@ -149,7 +159,7 @@ def _store() -> Store:
         for name in {name.rstrip("-") for name in told[pk][1]}:
             touched.setdefault(name, []).append(pk)
     words = vocabulary()
-    tables = Tables(words)
+    tables = Tables(words, told=told)
     made = Store(Records(tables, words, later=tables.opened))
     if held is not None:
         before = held.store.records.tables

@@ -9,7 +9,7 @@ import pytest
 
 from ganbu.access.current import acting
 from ganbu.dates import PartialDate
-from ganbu.records import corps
+from ganbu.records import corps, kept
 from ganbu.records.corps import people_where, reading
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Change
@@ -88,3 +88,70 @@ def test_after_a_change_only_its_rows_are_read(db, monkeypatch):
 
     monkeypatch.setattr(corps, "numbered", refused)
     assert people_where(condition, date(2026, 6, 30)) == [person]
+
+
+# -- tables on disk -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_disk(db, settings, tmp_path, monkeypatch):
+    """Every table is kept on disk, in a folder of its own; `forget` is what the end of a process does."""
+    settings.HOME = tmp_path
+    monkeypatch.setattr(kept, "LEAST", 1)
+
+    def forget():
+        corps._held.clear()
+
+    forget()
+    yield forget
+    forget()
+
+
+def awards(person: str) -> int:
+    with reading() as store:
+        table = store.records.tables["award"]
+        return sum(1 for row in table.to_pylist() if row["person"] == person)
+
+
+def test_another_process_goes_on_with_the_tables_on_disk(on_disk, monkeypatch):
+    register = vocabulary().registers["award"]
+    person = MODELS["person"].objects.filter(superseded_at__isnull=True).first().f_person_id
+    before = awards(person)
+    file = kept.path_of(register)
+    assert file.is_file() and file.stat().st_mode & 0o077 == 0, "its owner's only"
+    with writing("add", "测试") as act:
+        act.add(register, [{"award_id": "later", "person": person, "name": "奖", "date": PartialDate(2020)}])
+    on_disk()
+    monkeypatch.setattr(corps, "numbered", lambda _register: pytest.fail("the whole table was read"))
+    assert awards(person) == before + 1
+    monkeypatch.undo()
+    on_disk()
+    undo(Change.objects.first(), "测试")
+    assert awards(person) == before
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["cut short", "no file of ours", "another vocabulary", "another record", "fewer changes"]
+)
+def test_a_file_that_does_not_fit_is_read_again(on_disk, spoilt, monkeypatch):
+    register = vocabulary().registers["award"]
+    person = MODELS["person"].objects.filter(superseded_at__isnull=True).first().f_person_id
+    with writing("add", "测试") as act:
+        act.add(register, [{"award_id": "one", "person": person, "name": "奖"}])
+    before = awards(person)
+    file = kept.path_of(register)
+    match spoilt:
+        case "cut short":
+            file.write_bytes(file.read_bytes()[:-200])
+        case "no file of ours":
+            file.write_bytes(b"not a table")
+        case "another vocabulary":
+            monkeypatch.setattr(kept, "_shape", lambda _register: b"other")
+        case "another record":  # a restored backup in which the same number is another change
+            told = {act.change.pk: ("0" * 64, {"award": 1}), act.change.pk - 1: ("", {})}
+            assert kept.kept(register, told) is None
+        case _:
+            assert kept.kept(register, {act.change.pk - 1: ("x", {})}) is None
+    on_disk()
+    assert awards(person) == before
+    same_as_read_anew()
