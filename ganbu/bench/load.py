@@ -41,7 +41,8 @@ def load_bench(folder: Path, people: int, users: int, seconds: int) -> dict[str,
         "GANBU_HOME": str(folder),
         "GANBU_SECOND_FACTOR": "no",
     }
-    server = subprocess.Popen([sys.executable, "-m", "ganbu.cli", "serve", "--port", port], env=environment)
+    asked = [sys.executable, "-m", "ganbu.cli", "serve", "--port", port]
+    server = subprocess.Popen(asked, env=environment, stdout=subprocess.DEVNULL)  # it says its address
     place = f"http://127.0.0.1:{port}"
     try:
         _wait(place)
@@ -57,8 +58,8 @@ def load_bench(folder: Path, people: int, users: int, seconds: int) -> dict[str,
         server.wait(30)
         told.unlink()
     pages = json.loads(done.stdout[done.stdout.index("[") :])
-    asked = sum(page["num_requests"] for page in pages)
-    found |= {"users": users, "seconds": seconds, "requests_per_s": round(asked / seconds, 1), "failures": sum(page["num_failures"] for page in pages)}  # fmt: skip
+    requests = sum(page["num_requests"] for page in pages)
+    found |= {"users": users, "seconds": seconds, "requests_per_s": round(requests / seconds, 1), "failures": sum(page["num_failures"] for page in pages)}  # fmt: skip
     kept = sorted(folder.glob("bench-load_*.csv"))
     for file in kept:
         if file.stem.endswith("_failures"):

@@ -1,6 +1,7 @@
 """Every benchmark runs at a small size; where it has a yardstick, it raises on any difference."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -14,11 +15,13 @@ ASKED = {
     "documents": ["--people", "60"],
     "web": ["--people", "60", "--repeats", "2"],
     "scale": ["--people", "200", "--people", "400"],
+    "load": ["--people", "60", "--users", "2", "--seconds", "5"],
 }
 TOLD = {
     "engine": {"ratio_to_duckdb", "cells_compared"}, "whatif": {"ask_cpu_s", "findings_that_differ"},
     "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s"},
     "web": {"people", "person", "tree_then"}, "scale": {"growth_exponent", "sizes"},
+    "load": {"requests_per_s", "GET person"},
 }  # fmt: skip
 
 
@@ -29,9 +32,12 @@ def test_a_benchmark_tells_what_it_measured(name, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "ganbu.cli", "bench", name, *ASKED[name], "--format", "json", "--out", str(kept)],
         capture_output=True, text=True, cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if k not in ("GANBU_HOME", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert TOLD[name] <= set(told) and json.loads(kept.read_text("utf-8")) == told
+    if name == "load":
+        assert told["failures"] == 0, told["errors"]
     if name == "web":
         assert all(page["statements"] <= 20 for page in told.values() if isinstance(page, dict))
