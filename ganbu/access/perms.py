@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -95,6 +95,14 @@ class Rights:
         """The rights that some of the grants give: those that cover a person, say."""
         found = copy(self)
         found.held = [(grant, role) for grant, role in self.held if covers(grant, role)]
+        return found
+
+    def only(self, *actions: str) -> Rights:
+        """The rights as far as some actions go."""
+        found = copy(self)
+        found.held = [
+            (grant, replace(role, actions=role.actions & set(actions))) for grant, role in self.held
+        ]
         return found
 
     def sees(self, register: Register) -> bool:

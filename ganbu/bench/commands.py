@@ -15,7 +15,7 @@ app = typer.Typer(help="性能测试。", no_args_is_help=True)
 out = Console()
 Format = Annotated[str, typer.Option("--format", help="table 或 json")]
 Keep = Annotated[Path | None, typer.Option("--out", help="JSON 另存到这个文件")]
-People = Annotated[int, typer.Option("--people", help="人数")]
+People = Annotated[int, typer.Option("--people", min=1, help="人数")]
 Home = Annotated[
     Path | None, typer.Option("--home", help="数据文件夹：有演示数据就用它，没有就造；不写则用完即删")
 ]
@@ -54,7 +54,7 @@ def _in(home: Path | None, work: Any) -> dict[str, Any]:
 @app.command("engine")
 def engine(
     people: People = 100_000,
-    repeats: Annotated[int, typer.Option("--repeats", help="交替运行次数，取最小值")] = 3,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="交替运行次数，取最小值")] = 3,
     fmt: Format = "table",
     keep: Keep = None,
 ) -> None:
@@ -67,8 +67,8 @@ def engine(
 @app.command("whatif")
 def whatif(
     people: People = 10_000,
-    moved: Annotated[int, typer.Option("--moved", help="假设调整多少人")] = 100,
-    repeats: Annotated[int, typer.Option("--repeats", help="问几次，取最小值")] = 5,
+    moved: Annotated[int, typer.Option("--moved", min=1, help="假设调整多少人")] = 100,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="问几次，取最小值")] = 5,
     fmt: Format = "table",
     keep: Keep = None,
 ) -> None:
@@ -88,7 +88,7 @@ def snapshot(people: People = 10_000, home: Home = None, fmt: Format = "table", 
 
 @app.command("import")
 def import_files(
-    files: Annotated[int, typer.Option("--files", help="任免审批表份数")] = 1000,
+    files: Annotated[int, typer.Option("--files", min=1, help="任免审批表份数")] = 1000,
     home: Home = None,
     fmt: Format = "table",
     keep: Keep = None,
@@ -110,7 +110,7 @@ def documents(people: People = 1000, home: Home = None, fmt: Format = "table", k
 @app.command("web")
 def web(
     people: People = 10_000,
-    repeats: Annotated[int, typer.Option("--repeats", help="每页看几次")] = 20,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="每页看几次")] = 20,
     home: Home = None,
     fmt: Format = "table",
     keep: Keep = None,
@@ -123,7 +123,9 @@ def web(
 
 @app.command("scale")
 def scale(
-    sizes: Annotated[list[int] | None, typer.Option("--people", help="人数；可写多次，从小到大")] = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option("--people", min=1, help="人数；可写多次，从小到大")
+    ] = None,
     fmt: Format = "table",
     keep: Keep = None,
 ) -> None:
@@ -136,8 +138,8 @@ def scale(
 @app.command("load")
 def load(
     people: People = 10_000,
-    users: Annotated[int, typer.Option("--users", help="同时使用的人数")] = 50,
-    seconds: Annotated[int, typer.Option("--seconds", help="多少秒")] = 60,
+    users: Annotated[int, typer.Option("--users", min=1, help="同时使用的人数")] = 50,
+    seconds: Annotated[int, typer.Option("--seconds", min=1, help="多少秒")] = 60,
     home: Home = None,
     fmt: Format = "table",
     keep: Keep = None,

@@ -113,8 +113,12 @@ class Sandbox:
         """
         patches = self._patches(overlay)
         if overlay.parameters:
+            for policy, values in _mapped("parameters", overlay.parameters).items():
+                _mapped("parameters", values)
+                if policy not in self.pack.reach:
+                    raise RecordsError(f"假设：没有规则“{policy}”。{nearest(str(policy), self.pack.reach)}")
             store = Store(self.store.records)
-            store.__dict__["prepared"] = Overlaid.over(self.store.prepared, patches)
+            store.prepared = Overlaid.over(self.store.prepared, patches)
             other = evaluate(self.pack, store, self.as_of, self.run.names, self.known_at, overlay.parameters)
             return Answer(self._compared(other, None), other)
         delta = Delta(self.kernel, Overlaid.over(self.store.prepared, patches), self._wide if near else None)
@@ -151,53 +155,93 @@ class Sandbox:
 
     def _patches(self, overlay: Overlay) -> dict[str, Patch]:
         words, found = self.store.records.vocabulary, {}
-        given = {part: _by_register(words, getattr(overlay, part)) for part in ("add", "change", "drop")}
-        for name in dict.fromkeys([*given["change"], *given["add"], *given["drop"]]):
+        add, change, drop = (
+            _checked(words, part, getattr(overlay, part)) for part in ("add", "change", "drop")
+        )
+        for name in dict.fromkeys([*change, *add, *drop]):
             register = words.registers[name]
-            changes: Mapping[str, Rows] = given["change"].get(name, {})
-            rows = self._rows(register, list(changes))
-            plain = [{register.id_field: key, **values} for key, values in changes.items()]
-            added: list[Rows] = list(given["add"].get(name, ()))
-            plain += [{register.id_field: f"假设{at}", **row} for at, row in enumerate(added, 1)]
+            changes, added = change.get(name, {}), self._added(register, add.get(name, []))
+            fields: dict[str, list[int]] = {}
+            for at, (identity, values) in enumerate(changes.items()):
+                if register.id_field in values:
+                    raise RecordsError(
+                        f"假设：{register.label} {identity} 的编号不能改，请写成 drop 一行、add 一行"
+                    )
+                for item in values:
+                    fields.setdefault(item, []).append(at)
+            plain = [{register.id_field: key, **values} for key, values in changes.items()] + added
             table = Records.from_rows({name: plain}, words, "假设").tables[name]
-            named: dict[str, list[int]] = {}
-            for at, values in enumerate(changes.values()):
-                for text in values:
-                    named.setdefault(_field(register, text), []).append(at)
-            fields = {item: np.array(where, np.int64) for item, where in named.items()}
-            found[name] = Patch(table, rows, fields, self._rows(register, list(given["drop"].get(name, ()))))  # fmt: skip
+            found[name] = Patch(
+                table, self._rows(register, list(changes)), {item: np.array(at, np.int64) for item, at in fields.items()},
+                self._rows(register, drop.get(name, [])),
+            )  # fmt: skip
+        return found
+
+    def _added(self, register: Register, rows: list[Rows]) -> list[dict[str, Any]]:
+        """Rows to add, each with an identity that no other row has."""
+        found = [{register.id_field: f"假设{at}", **row} for at, row in enumerate(rows, 1)]
+        identities = [str(row[register.id_field]) for row in found]
+        for at, identity in enumerate(identities):
+            if identity in identities[:at] or len(self._where(register, identity)):
+                raise RecordsError(
+                    f"假设：{register.label}里已有编号为“{identity}”的记录，改它请写在 change 里"
+                )
         return found
 
     def _rows(self, register: Register, identities: list[str]) -> Any:
         """The rows of some identities, of those that are known. Raises RecordsError for one that is not there."""
-        prepared, found = self.kernel.prepared, np.zeros(len(identities), np.int64)
-        if not identities:
-            return found
-        ids, seen = (
-            prepared.column(register, register.id_field),
-            prepared.recorded(register.name, self.kernel.known_at),
-        )
+        found = np.zeros(len(identities), np.int64)
         for at, identity in enumerate(identities):
-            here = (ids.v == prepared.pool.numbers.get(str(identity), -1)) & ids.known
-            rows = np.flatnonzero(here if seen is None else here & seen)
+            rows = self._where(register, identity)
             if not len(rows):
                 raise RecordsError(f"假设：{register.label}里没有编号为“{identity}”的记录")
             found[at] = rows[-1]
         return found
 
+    def _where(self, register: Register, identity: str) -> Any:
+        """The known rows with an identity."""
+        prepared = self.kernel.prepared
+        ids, seen = prepared.column(register, register.id_field), prepared.recorded(register.name, self.kernel.known_at)  # fmt: skip
+        here = (ids.v == prepared.pool.numbers.get(str(identity), -1)) & ids.known
+        return np.flatnonzero(here if seen is None else here & seen)
 
-def _by_register(words: Vocabulary, told: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
-    for name, rows in told.items():
-        register = words.find(name)
+
+# How each part of an overlay is written.
+SHAPES = {
+    "add": "登记表: [{字段: 值}]", "change": "登记表: {编号: {字段: 值}}", "drop": "登记表: [编号]", "parameters": "规则: {参数: 值}",
+}  # fmt: skip
+
+
+def _checked(words: Vocabulary, part: str, told: Any) -> dict[str, Any]:
+    """A part of an overlay by the names of registers and fields. Raises RecordsError that says how it is written."""
+    found: dict[str, Any] = {}
+    for name, rows in _mapped(part, told).items():
+        register = words.find(str(name))
         if register is None:
-            raise RecordsError(f"假设：没有登记表“{name}”。{nearest(name, words.registers)}")
-        found[register.name] = rows
+            raise RecordsError(f"假设：没有登记表“{name}”。{nearest(str(name), words.registers)}")
+        if part == "change":
+            found[register.name] = {str(key): _named(register, part, row) for key, row in _mapped(part, rows).items()}  # fmt: skip
+        elif isinstance(rows, str | Mapping) or not isinstance(rows, Iterable):
+            raise _miswritten(part)
+        else:
+            found[register.name] = [_named(register, part, row) if part == "add" else str(row) for row in rows]  # fmt: skip
     return found
 
 
-def _field(register: Register, text: str) -> str:
-    return next((item.name for item in register.fields.values() if text in (item.name, item.label)), text)
+def _mapped(part: str, told: Any) -> Mapping[Any, Any]:
+    if not isinstance(told, Mapping):
+        raise _miswritten(part)
+    return told
+
+
+def _named(register: Register, part: str, row: Any) -> dict[str, Any]:
+    """A row by the names of its fields; one that is not a field stays, and is told of with those there are."""
+    names = {item.label: item.name for item in register.fields.values()}
+    return {names.get(str(key), str(key)): value for key, value in _mapped(part, row).items()}
+
+
+def _miswritten(part: str) -> RecordsError:
+    return RecordsError(f"假设：{part} 应写作 {SHAPES[part]}")
 
 
 def _touched(delta: Delta, evaluator: Evaluator, judged: Judged) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from ganbu.vocabulary import Register
 
 FOLDER = "snapshot"
 LEAST = 20_000  # rows; fewer are read from the database as quickly
+LOG = logging.getLogger("ganbu.snapshot")
 SEEN, SHAPE = b"seen", b"shape"
 
 
@@ -38,10 +40,19 @@ def _shape(register: Register) -> bytes:
 
 
 def keep(register: Register, table: pa.Table, numbers: Any, seen: Mapping[int, str]) -> None:
-    """Write a table with the numbers of its rows, and the changes that it has seen; in one step, or not at all."""
+    """Write a table with the numbers of its rows, and the changes that it has seen; in one step, or not at all.
+
+    Where the folder cannot be written to, the record is read from the database each time, and the log says so.
+    """
     if table.num_rows < LEAST:
         return
-    path = path_of(register)
+    try:
+        _write(path_of(register), register, table, numbers, seen)
+    except OSError as error:
+        LOG.warning("%s：快照文件写不下：%s", path_of(register), error)
+
+
+def _write(path: Path, register: Register, table: pa.Table, numbers: Any, seen: Mapping[int, str]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = {SEEN: json.dumps(seen).encode(), SHAPE: _shape(register)}
     whole = table.append_column(NUMBER, pa.array(numbers)).replace_schema_metadata(told)

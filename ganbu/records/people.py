@@ -105,11 +105,11 @@ def follow(change: Change, gone: list[str], keep: str) -> None:
 
 
 def unfollow(change: Change) -> None:
-    """They go back when the merge is undone."""
+    """They go back when the merge is undone, those that nobody gave to somebody else meanwhile."""
     for noted in AuditEntry.objects.filter(action="people.follow", detail__change=change.pk):
         for kind, rows in noted.detail["moved"].items():
             for pk, person in rows.items():
-                FOLLOWERS[kind].objects.filter(pk=pk).update(person=person)
+                FOLLOWERS[kind].objects.filter(pk=pk, person=noted.subject).update(person=person)
 
 
 @transaction.atomic

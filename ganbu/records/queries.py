@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -157,6 +157,14 @@ class Held:
         if isinstance(value, int):
             return value <= day.year
         return not isinstance(value, PartialDate) or value.first() <= day
+
+    def on(self, day: date) -> Held:
+        """The row as it stood on a day: an end that lay ahead had not come, nor what was told of it (与引擎所见相同)."""
+        ended = self.register.ended
+        end = next((self.day(name) for name in ended if self.register.fields[name].kind == "date"), None)
+        if end is None or end.last() <= day:
+            return self
+        return replace(self, stored={k: v for k, v in self.stored.items() if k not in ended}, cache={})
 
     def holds_on(self, day: date) -> bool:
         """Whether the row was true on a day: begun, and none of its ends reached."""

@@ -13,6 +13,8 @@ from django.utils.translation import gettext as _
 
 from ganbu.engine.records import moment
 from ganbu.errors import GanbuError
+from ganbu.records import queries
+from ganbu.records.queries import Held
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class AsOf:
     moment: datetime | None = None
     dated: bool = False
     wrong: str = ""
+    known: str = ""  # the moment as it was asked for, to the second where it was told so
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -30,7 +33,7 @@ class AsOf:
         if not self.dated:
             return {}
         told = {"as_of": self.day.isoformat()}
-        return told | ({"known_at": self.moment.date().isoformat()} if self.moment else {})
+        return told | ({"known_at": self.known} if self.known else {})
 
     @property
     def link(self) -> str:
@@ -45,9 +48,17 @@ def as_of(request: HttpRequest) -> AsOf:
         day = date.fromisoformat(told) if told else date.today()
         if not 1900 <= day.year <= 2200:
             raise ValueError(told)
-        return AsOf(day, moment(known) if known else None, bool(told or known))
+        return AsOf(day, moment(known) if known else None, bool(told or known), known=known)
     except (ValueError, GanbuError):
         return AsOf(date.today(), wrong=_("日期应写作 2026-06-30"))
+
+
+def rows_on(rows: dict[str, list[Held]], when: AsOf) -> dict[str, list[Held]]:
+    """Of all that was ever recorded about a subject what had come true by the day, as it stood then."""
+    return {
+        name: [row.on(when.day) if when.dated else row for row in of if row.happened_by(when.day)]
+        for name, of in queries.known(rows, when.moment).items()
+    }
 
 
 def looked(request: HttpRequest) -> AsOf:

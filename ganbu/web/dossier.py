@@ -30,7 +30,7 @@ from ganbu.records.models import MODELS, Card, UnitNode
 from ganbu.records.tables import typed
 from ganbu.records.writing import current_row, row_values
 from ganbu.vocabulary import load_vocabulary
-from ganbu.web.asof import looked
+from ganbu.web.asof import looked, rows_on
 from ganbu.web.people import card_or_404, over, sensitive_read, told_of
 from ganbu.web.sheets import workbook
 
@@ -84,15 +84,19 @@ def files(request: HttpRequest) -> HttpResponse:
 def file(request: HttpRequest, person: str) -> HttpResponse:
     """The file of one person: audits and issues, materials by class, what is missing, who had it."""
     card, may = over(request, person, "files.read" if rights(request).may("files.read") else "files.send")
-    found = materials.dossier(card.pk)
+    when = looked(request)
+    rows = rows_on(queries.held(card.pk, registers=[*materials.wanted(), *audits.READ]), when)
+    if when.dated:  # what was can be looked at, and no more
+        may = may.only("files.read", "people.read")
+    found = materials.dossier_of(rows)
     context: Row = {
-        "rights": may,
+        "rights": may, "when": when,
         "card": card, "file": found, "has_materials": any(found.materials.values()), "classes": codes("material_class"), "intake": rules().intake,
         "stages": codes("file_stage"), "schemes": list(rules().schemes), "stated": _stated(),
     }  # fmt: skip
     if may.may("files.read"):
         sensitive_read(request, card.pk, ["file_issue"])
-        context["audits"] = audits.audits_of(card.pk)
+        context["audits"] = audits.audits_among(card.pk, rows)
         context["reusable"] = audits.reusable(card.pk)
     return render(request, "web/file_person.html", context)
 
@@ -354,12 +358,12 @@ def growth(request: HttpRequest, person: str) -> HttpResponse:
     """The growth file (成长档案): what the registers tell of how somebody grew, part by part, the newest first."""
     (card, may), words = over(request, person), vocabulary().registers
     when = looked(request)
-    rows = queries.known(queries.held(card.pk), when.moment)
+    rows = rows_on(queries.held(card.pk), when)
     parts, seen = [], []
     for name, of in rules().growth.items():
         registers = [words[r] for r in of if r in words and may.sees(words[r])]
         seen += [r.name for r in registers if r.secrecy == "sensitive" and rows.get(r.name)]
-        entries = [row for r in registers for row in rows.get(r.name, ()) if row.happened_by(when.day)]
+        entries = [row for r in registers for row in rows.get(r.name, ())]
         entries.sort(key=lambda row: _when(row), reverse=True)
         parts.append((name, entries[:MOST_ENTRIES], len(entries)))
     told = iter(told_of(may, [row for _n, of, _c in parts for row in of]))

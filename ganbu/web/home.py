@@ -12,8 +12,8 @@ from ganbu.access.middleware import SIGNED_IN, door
 from ganbu.access.perms import rights
 from ganbu.findings.models import EvaluationRun
 from ganbu.records import queries
-from ganbu.records.local import adopted
-from ganbu.records.models import Change, ImportBatch, Request
+from ganbu.records.local import adopted, local_registers
+from ganbu.records.models import MODELS, Change, ImportBatch, Request
 from ganbu.web.findings import visible_findings
 
 BUSY = ("waiting", "reading", "ready", "apply", "applying", "failed")
@@ -36,6 +36,14 @@ def home(request: HttpRequest) -> HttpResponse:
         told["requests"] = Request.objects.filter(state="open", person__in=inside).count()
     if may.scope("people.write").everybody and may.everything:
         told["changes"] = Change.objects.order_by("-pk")[:8]
+    if may.may("files.read"):
+        inside = queries.visible(may.scope("files.read")).order_by().values("pk")
+        audits: Any = MODELS["file_audit"]
+        told["audits"] = audits.objects.filter(
+            superseded_at__isnull=True, f_closed_on=None, f_person__in=inside
+        ).count()
+    if may.may("registers.write"):
+        told["owed"] = [one for one in local_registers().values() if one.every and may.changes(one)]
     if may.may("rules.read"):
         run = EvaluationRun.objects.first()
         told["run"], told["packs"] = run, adopted()

@@ -24,7 +24,7 @@ from ganbu.records.local import vocabulary
 from ganbu.records.models import Card, UnitNode
 from ganbu.records.queries import Held
 from ganbu.vocabulary import Field, Register
-from ganbu.web.asof import AsOf, looked
+from ganbu.web.asof import AsOf, looked, rows_on
 from ganbu.web.findings import findings_on
 from ganbu.web.templatetags.ganbu import label
 from ganbu.web.timeline import timeline
@@ -102,11 +102,8 @@ def person(request: HttpRequest, person: str) -> HttpResponse:
     """One person: header, timeline, what is found, and one tab per register."""
     (card, may), words = over(request, person), vocabulary()
     when = looked(request)
-    day, moment = when.day, when.moment
-    everything = queries.held(card.pk)
-    rows = queries.known(everything, moment)
-    allowed = {name: of for name, of in rows.items() if may.sees(words.registers[name]) or name == "person"}
-    happened = {name: [r for r in of if r.happened_by(day)] for name, of in allowed.items()}
+    day, rows = when.day, rows_on(queries.held(card.pk), when)
+    happened = {name: of for name, of in rows.items() if may.sees(words.registers[name]) or name == "person"}
     tabs: list[dict[str, Any]] = [
         {"register": register, "count": len(happened.get(name, ())), "here": False}
         for name, register in words.registers.items()
@@ -287,8 +284,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     for key in wanted:
         card, may = over(request, key)
         shows &= may.sees(sanctions)
-        rows = queries.known(queries.held(card.pk), when.moment)
-        happened = {n: [r for r in of if r.happened_by(when.day)] for n, of in rows.items()}
+        happened = rows_on(queries.held(card.pk), when)
         about = next(iter(happened.get("person", ())), None)
         shown = then.get(key, Card(person=key, name=card.name)) if when.dated else card
         people.append((shown, _header(about, happened, when.day), happened))

@@ -263,11 +263,18 @@ def _exported(
     if when.dated and not isinstance(cards, list):
         cards = _then(cards, when)
     people = cards if isinstance(cards, list) else cards.iterator(2000)
-    head = [_("编号"), *(_(label) for _name, label in COLUMNS)]
-    lines = ((card.pk, *(field_of(card, name) for name, _label in COLUMNS)) for card in people)
+    # How complete a record is, is told of today's only.
+    columns = [told for told in COLUMNS if not (when.dated and told[0] == "completeness")]
+    head = [_("编号"), *(_(label) for _name, label in columns)]
+    lines = ((card.pk, *(field_of(card, name) for name, _label in columns)) for card in people)
     number = len(cards) if isinstance(cards, list) else cards.count()
     audit.append("export", "", kind="list", rows=number, condition=condition, **when.asked)
-    return workbook(request, "list.xlsx", _("人员名单"), head, lines)  # type: ignore[return-value]
+    return workbook(request, "list.xlsx", titled(_("人员名单"), when), head, lines)  # type: ignore[return-value]
+
+
+def titled(title: str, when: AsOf) -> str:
+    """What a sheet is called: with the day it tells of, where that is not today."""
+    return f"{title} {when.day}" if when.dated else title
 
 
 def field_of(card: Card, name: str) -> Any:
@@ -367,7 +374,7 @@ def cross(request: HttpRequest) -> HttpResponse:
                     [row["label"], *(cell["n"] for cell in row["cells"]), row["total"]]
                     for row in context["rows"]
                 ]
-                return workbook(request, "cross.xlsx", _("交叉统计"), [str(DIMENSIONS[down][0]), *context["columns"], _("合计")], rows)  # type: ignore[return-value]  # fmt: skip
+                return workbook(request, "cross.xlsx", titled(_("交叉统计"), when), [str(DIMENSIONS[down][0]), *context["columns"], _("合计")], rows)  # type: ignore[return-value]  # fmt: skip
     except GanbuError as error:
         wrong = str(error)
     return render(

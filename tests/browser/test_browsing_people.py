@@ -55,3 +55,12 @@ def test_a_newcomer_finds_somebody_by_initials_looks_around_and_prints(enter):
     assert re.search(r"\d{17}[\dX]", fact(page, "身份证号"))
     page.get_by_role("link", name="变更与查看记录").click()
     expect(page.get_by_text("查看原值").first).to_be_visible()
+
+
+def test_somebody_is_found_while_typing_on_a_day_of_the_past(enter):
+    page = enter("ganbuke")
+    page.goto("/people/?as_of=2015-01-01")
+    page.get_by_role("searchbox").fill("zhang")
+    page.wait_for_url("**q=zhang**")
+    assert "as_of=2015-01-01" in page.url
+    expect(page.locator("tbody tr").first).to_be_visible()

@@ -176,6 +176,22 @@ def test_a_sandbox_is_not_changed_by_what_is_asked(sandbox):
 
 def test_hypotheses_that_cannot_be_are_refused(sandbox, tmp_path):
     for overlay, told in (
+        (Overlay(add=["任职"]), "add 应写作 登记表: "),
+        (Overlay(add=None), "add 应写作"),
+        (Overlay(add={"任职": {"人员": "甲"}}), "add 应写作"),
+        (Overlay(add={"任职": ["局长"]}), "add 应写作"),
+        (Overlay(change={"任职": ["a1"]}), "change 应写作 登记表: "),
+        (Overlay(change={"任职": {"a1": None}}), "change 应写作"),
+        (Overlay(drop={"任职": "a1"}), "drop 应写作 登记表: "),
+        (Overlay(drop={"任职": 5}), "drop 应写作"),
+        (Overlay(parameters={"任职满年": 8}), "parameters 应写作 规则: "),
+        (Overlay(parameters={"任职满": {"年限": 8}}), "没有规则“任职满”.*任职满年"),
+        (Overlay(change={"任职": {"a1": {"任职编号": "a9"}}}), "编号不能改"),
+        (Overlay(add={"任职": [{"任职编号": "a1", "人员": "丙"}]}), "已有编号为“a1”的记录"),
+        (
+            Overlay(add={"任职": [{"任职编号": "n", "人员": "丙"}, {"appointment_id": "n", "人员": "丙"}]}),
+            "已有编号为“n”",
+        ),
         (Overlay(change={"任职": {"无": {"免职时间": "2026-01-01"}}}), "没有编号为“无”的记录"),
         (Overlay(drop={"任职": ["无"]}), "没有编号为“无”的记录"),
         (Overlay(add={"任职们": [{}]}), "没有登记表“任职们”"),

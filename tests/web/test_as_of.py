@@ -210,7 +210,8 @@ def test_a_cross_table_of_a_day_opens_to_the_people_of_that_day(client, posts):
     assert [card.pk for card in opened.context["page"]] == ["X1"]
     assert [r["label"] for r in client.get("/query/cross/", {**asked, "as_of": "2020-05-01"}).context["rows"]] == ["36–40"]  # fmt: skip
     sheet = client.get(row["url"] + "&xlsx=1")
-    assert "X1" in {r[0] for r in rows_of(sheet)}
+    rows = rows_of(sheet)
+    assert "X1" in {r[0] for r in rows} and "完整度" not in rows[0], "that is told of today's record only"
     assert "2012-01-01" in str(AuditEntry.objects.filter(action="export").first().detail)
 
 
@@ -249,3 +250,30 @@ def test_whoever_had_not_begun_to_work_is_not_in_the_lists_of_a_day(client, some
         assert client.get("/query/", asked).context["page"].paginator.count == there
     assert "现在的职务" not in read(client, "/people/", q="丙某", as_of="2020-01-01")
     assert "现在的职务" in read(client, "/people/", q="丙某")
+
+
+def test_an_end_that_lay_ahead_had_not_come(client, someone, posts):
+    tab = reverse("person", args=["X1"])
+    assert "2020-06" not in read(client, tab, tab="appointment", as_of="2018-01-01")
+    assert "2020-06" in read(client, tab, tab="appointment", as_of="2020-07-01")
+    assert "2020-06" in read(client, tab, tab="appointment"), "today everything is told, planned ends too"
+
+
+def test_the_file_of_a_person_as_it_was(client, someone):
+    with writing("add", "测试") as act:
+        act.add(WORDS["material"], [{"material_id": "XM1", "person": someone.pk, "category": "三 考核鉴定", "name": "鉴定表甲", "received_on": PartialDate(2015, 3, 1)}])  # fmt: skip
+        act.add(WORDS["file_audit"], [{"file_audit_id": "XF1", "person": someone.pk, "scheme": "两初一复", "stage": "动议", "matter": "提拔事甲", "opened_on": PartialDate(2015, 3, 1), "closed_on": PartialDate(2016, 5, 1), "conclusion": "通过"}])  # fmt: skip
+    place = reverse("file", args=[someone.pk])
+    assert "鉴定表甲" in read(client, place) and "提出审核" in read(client, place)
+    then = read(client, place, as_of="2015-06-01")
+    assert "鉴定表甲" in then and "提拔事甲" in then and "通过" not in then, "it was under way"
+    assert "提出审核" not in then, "only to look at"
+    assert "csrfmiddlewaretoken" not in then.partition("<main")[2].partition("</main")[0]
+    assert "通过" in read(client, place, as_of="2016-05-01")
+    assert "鉴定表甲" not in read(client, place, as_of="2015-02-28")
+    assert "鉴定表甲" not in read(client, place, known_at="2020-01-01")
+
+
+def test_links_keep_the_moment_to_the_second(client, someone):
+    asked = client.get("/people/", {"known_at": "2026-06-30T17:00:05"}).context["when"]
+    assert asked.link == f"?as_of={date.today()}&known_at=2026-06-30T17%3A00%3A05"

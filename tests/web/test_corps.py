@@ -155,3 +155,11 @@ def test_a_file_that_does_not_fit_is_read_again(on_disk, spoilt, monkeypatch):
     on_disk()
     assert awards(person) == before
     same_as_read_anew()
+
+
+def test_a_folder_that_cannot_be_written_to_stops_nobody(on_disk, settings, caplog):
+    person = MODELS["person"].objects.filter(superseded_at__isnull=True).first().f_person_id
+    (settings.HOME / kept.FOLDER).write_text("a file where the folder should be")
+    assert awards(person) >= 0
+    same_as_read_anew()
+    assert "快照文件写不下" in caplog.text

@@ -42,6 +42,13 @@ def rows_of(response) -> list[list[str]]:
 def test_home_for_every_role(sign_in):
     assert "名干部" in text_of(sign_in("cadre_section").get("/"))
     assert "还没有角色" in text_of(sign_in("nobody").get("/"))
+    own = text_of(sign_in("cadre").get("/"))
+    assert "我的档案" in own.partition("<main")[2] and "工作日志" in own, (
+        "one's own file, and what one is to fill in"
+    )
+    assert "份档案在审" in text_of(sign_in("file_room").get("/")) and "按期要填的" in text_of(
+        sign_in("unit_contact").get("/")
+    )
     for role in ("audit_admin", "cadre", "agency"):
         assert sign_in(role).get("/").status_code == 200
 

@@ -25,7 +25,7 @@ from ganbu.formats.lrmx import read_lrmx
 from ganbu.records import queries
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS, Card, Handout
-from ganbu.records.people import merge_people
+from ganbu.records.people import merge_people, undo_merge
 from ganbu.records.writing import writing
 from ganbu.vocabulary import load_vocabulary
 from ganbu.web import worker
@@ -363,3 +363,9 @@ def test_an_account_goes_with_whom_it_was_merged_into_and_back(sign_in, someone,
     assert sign_in("cadre_section").post(reverse("undo-change", args=[change.pk])).status_code == 302
     account.refresh_from_db()
     assert account.person == someone.pk
+    with acting(name="测试"):
+        again = merge_people(stranger.pk, [someone.pk], "重复")
+        Account.objects.filter(username="cadre").update(person="另一人")
+        undo_merge(again, "撤销")
+    account.refresh_from_db()
+    assert account.person == "另一人", "what was settled since stays"

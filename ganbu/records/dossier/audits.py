@@ -26,6 +26,7 @@ from ganbu.vocabulary import Register, load_vocabulary
 
 Row = dict[str, Any]
 # What reopens a question that an audit had settled (审后新增): rows of these registers recorded after it.
+READ = ("file_audit", "file_review", "file_issue", "effect")  # what an audit is told by
 WATCHED = ("person", "appointment", "rank", "education", "assessment", "award", "sanction", "family", "kin", "report_check", "material")  # fmt: skip
 SAME, NONE, MISSING, DETERMINED = "一致", "不适用", "缺失", "已认定"
 SIGNED, REFUSED = "已签字", "拒不签字"
@@ -137,9 +138,11 @@ def strictness(element: str, result: str) -> tuple[int, int]:
 
 def audits_of(person: str) -> list[Audit]:
     """The audits of a person, the newest first."""
-    rows = queries.known(
-        queries.held(person, registers=["file_audit", "file_review", "file_issue", "effect"])
-    )
+    return audits_among(person, queries.known(queries.held(person, registers=list(READ))))
+
+
+def audits_among(person: str, rows: Mapping[str, list[Held]]) -> list[Audit]:
+    """The same from rows already read."""
     found = [Audit(r.identity, person, r.row, r.values) for r in rows.get("file_audit", ())]
     for audit in found:
         audit.reviews = [r for r in rows.get("file_review", ()) if r.values.get("audit") == audit.identity]

@@ -51,8 +51,12 @@ class Dossier:
 
 def dossier(person: str) -> Dossier:
     """The file of a person as it is now."""
-    wanted = ["person", "material", "custody", *{one.register for one in rules().required}]
-    return dossier_of(queries.known(queries.held(person, registers=wanted)))
+    return dossier_of(queries.known(queries.held(person, registers=wanted())))
+
+
+def wanted() -> list[str]:
+    """The registers that a file is made of, and those that ask for materials."""
+    return sorted({"person", "material", "custody", *(one.register for one in rules().required)})
 
 
 def dossier_of(rows: Mapping[str, list[Held]]) -> Dossier:
