@@ -51,6 +51,7 @@ def places(enter) -> dict[str, str]:
     if not page.locator("main a[href*='/files/audits/']").count():
         page.get_by_label("审核事由").fill("看页面")
         page.get_by_role("button", name="提出审核").click()
+        page.wait_for_url("**/files/audits/**")  # leaving before it arrives would abort it
         page.goto(f"{person}file/")
     return {
         "person": person, "key": person.split("/")[2], "audit": page.locator("main a[href*='/files/audits/']").first.get_attribute("href"),
