@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from math import log
@@ -14,14 +15,18 @@ import pyarrow as pa
 
 from ganbu.bench.data import AS_OF, corps
 from ganbu.bench.hand import CONDITIONS, SCALES, STATEMENTS
+from ganbu.engine.duck import DuckComputed
 from ganbu.engine.evaluator import Evaluator
 from ganbu.engine.policy import load_pack
 from ganbu.engine.records import Records
-from ganbu.engine.run import ENGINES, Run, Store, evaluate
+from ganbu.engine.run import Run, Store, evaluate
+from ganbu.engine.sql import Env
+from ganbu.engine.tree import Node
 from ganbu.errors import GanbuError
 
 PACK = Path(__file__).with_name("pack.yaml")
 FEW = 1000
+ENGINES = ("kernel", "duckdb")
 
 
 class DifferenceError(GanbuError):
@@ -67,12 +72,34 @@ def _timed(people: int, repeats: int) -> dict[str, Any]:
                 runs[engine].close()
             started = time.process_time()
             runs[engine] = evaluate(pack, store, day, engine=engine)
+            _read_all(runs[engine])
             seconds[engine].append(time.process_time() - started)
     cells = sum(_compare(connection, run) for run in runs.values())
     for run in runs.values():
         run.close()
     connection.close()
     return {**{f"{what}_cpu_s": min(taken) for what, taken in seconds.items()}, "cells_compared": cells}
+
+
+def _read_all(run: Run) -> None:
+    """Have SQL work out every outcome, value and reason: it leaves what concerns one row to whoever reads it."""
+    computed = run.computed
+    if not isinstance(computed, DuckComputed):
+        return
+    nodes: dict[str, list[Node]] = defaultdict(list)
+    for policy in run.names:
+        judged = run.evaluator.judge(policy)
+        columns = run.evaluator.columns(judged)
+        told = [at for at, o in enumerate(judged.outputs) if o.labels or o.label in ("结果", "数值")]
+        nodes[judged.shown_register] += [columns[f"#{at}"] for at in told]
+    for register, wanted in nodes.items():
+        items = [
+            f"{computed.backend.sql(node, Env(register)).text} AS x{at}" for at, node in enumerate(wanted)
+        ]
+        rows = computed.backend.rows(register, wanted)
+        computed.tables.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE told_{register} AS SELECT {', '.join(items)} FROM {rows}"
+        )
 
 
 def _cpu(work: Callable[[], object]) -> float:

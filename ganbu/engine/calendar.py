@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import accumulate
 
 import chinese_calendar
+import pyarrow as pa
 
+FROM, UNTIL = date(1990, 1, 1), date(2060, 12, 31)  # the days that rules can count over
 FIRST, LAST = date(2004, 1, 1), max(date(2026, 12, 31), *chinese_calendar.holidays)
 
 
@@ -17,15 +20,18 @@ def is_workday(day: date) -> bool:
     return day.weekday() < 5
 
 
-@lru_cache(maxsize=4)
-def workday_counts(first: date, last: date) -> list[tuple[date, int]]:
-    """Each day from first to last with the number of working days up to and including it."""
-    rows, total, day = [], 0, first
-    while day <= last:
-        total += is_workday(day)
-        rows.append((day, total))
-        day += timedelta(days=1)
-    return rows
+@lru_cache(maxsize=1)
+def workday_counts() -> list[int]:
+    """For each day from FROM to UNTIL the number of working days up to and including it."""
+    days = range((UNTIL - FROM).days + 1)
+    return list(accumulate(int(is_workday(FROM + timedelta(days=at))) for at in days))
+
+
+@lru_cache(maxsize=1)
+def workdays() -> list[date]:
+    """The first working day from FROM on, the second, and so on, to UNTIL."""
+    days = [FROM + timedelta(days=at) for at in range((UNTIL - FROM).days + 1)]
+    return [day for day in days if is_workday(day)]
 
 
 def add_workdays(day: date, count: int) -> date:
@@ -36,3 +42,8 @@ def add_workdays(day: date, count: int) -> date:
         day += step
         left -= is_workday(day)
     return day
+
+
+def lists() -> pa.Table:
+    """One row for engines that count in SQL: `counts` by day from FROM on, `days` by their number."""
+    return pa.table({"counts": [workday_counts()], "days": [workdays()]})

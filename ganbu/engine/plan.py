@@ -14,6 +14,7 @@ from ganbu.engine.bind import Program
 from ganbu.engine.tree import Aggregate, Fact, Field, Node, Row, Window, walk
 
 Leaf = tuple[str, str]  # ("field" | "fact", name)
+LATE = 1_000_000  # above every level
 
 
 @dataclass
@@ -28,6 +29,11 @@ class Column:
     leaf: Leaf = ("fact", "")
     level: int = 0
     depth: int = 0
+
+    @property
+    def key(self) -> str:
+        """Register and name."""
+        return f"{self.register}|{self.id}"
 
 
 @dataclass
@@ -134,7 +140,7 @@ class Plan:
 
     def level(self, column: Column) -> int:
         """The level of a column."""
-        known = self._levels.get(f"{column.register}|{column.id}")
+        known = self._levels.get(column.key)
         if known is not None:
             return known
         node = column.node
@@ -161,7 +167,7 @@ class Plan:
             )
         else:
             result = max(self.base_level(column.register), self.node_level(node, column.register, ""))
-        self._levels[f"{column.register}|{column.id}"] = result
+        self._levels[column.key] = result
         return result
 
     def base_level(self, register: str) -> int:
@@ -194,51 +200,69 @@ class Plan:
     def keep(self, register: str, node: Node) -> None:
         """Ask for what an expression over final rows mentions, and keep it to the end."""
         self.gather(node, register, "")
-        for part in walk(node):
-            if isinstance(part, (Field, Fact)):
-                leaf = ("fact" if isinstance(part, Fact) else "field", part.name)
-                self.kept |= {f"{c.register}|{c.id}" for c in self._own_columns(part.row, leaf, register)}
+        self.kept |= {column.key for column in self.read_by(register, node)}
 
     def output(self, register: str, name: str) -> Column:
         """Ask for a fact and keep it to the end."""
         column = self.need(register, name)
-        self.kept.add(f"{register}|{column.id}")
+        self.kept.add(column.key)
         return column
+
+    def read_by(self, register: str, node: Node) -> list[Column]:
+        """The columns of a register that an expression over its rows reads."""
+        found = []
+        for part in walk(node):
+            if isinstance(part, (Field, Fact)):
+                leaf = ("fact" if isinstance(part, Fact) else "field", part.name)
+                found += self._own_columns(part.row, leaf, register)
+        return found
+
+    def sources(self, column: Column) -> list[Column]:
+        """The columns that a column's definition reads, of whatever register."""
+        node, found = column.node, []
+        if node is None:
+            assert column.row is not None and column.row.of is not None
+            found += self._own_columns(column.row.of, ("field", column.row.via), column.register)
+            return found + self._own_columns(Row(column.row.register), column.leaf, column.row.register)
+        here = node.register if isinstance(node, Aggregate) else column.register
+        parts = node.parts if isinstance(node, Aggregate) else (node,)
+        for part in (inner for whole in parts for inner in walk(whole)):
+            if isinstance(part, (Field, Fact)):
+                root = here if part.row.root.up == 0 else column.register
+                leaf = ("fact" if isinstance(part, Fact) else "field", part.name)
+                found += self._own_columns(part.row, leaf, root)
+        if isinstance(node, Aggregate):
+            for leaf in self.picks.get((column.register, column.name), []):
+                found += self._own_columns(Row(node.register), leaf, node.register)
+        return found
+
+    @cached_property
+    def early(self) -> set[str]:
+        """The columns that something across rows stands on: aggregates, windows, references, effects.
+
+        All others say something of one row from what is there, and can wait until everything else is done.
+        """
+        found: dict[str, Column] = {}
+        open_columns = [c for c in self.ordered if c.node is None or isinstance(c.node, (Aggregate, Window))]
+        open_columns += [c for register in self._shown for c in self.effects(register)]
+        while open_columns:
+            column = open_columns.pop()
+            if column.key not in found:
+                found[column.key] = column
+                open_columns += self.sources(column)
+        return set(found)
 
     @cached_property
     def last_read(self) -> dict[str, int]:
         """For each column the highest level at which another column reads it; layers above need not carry it."""
         found: dict[str, int] = {}
-
-        def read(row: Row, leaf: Leaf, root: str, level: int) -> None:
-            for column in self._own_columns(row, leaf, root):
-                key = f"{column.register}|{column.id}"
-                found[key] = max(found.get(key, 0), level)
-
         for column in self.ordered:
-            node, level = column.node, column.level
-            if node is None:
-                assert column.row is not None and column.row.of is not None
-                read(column.row.of, ("field", column.row.via), column.register, level)
-                read(Row(column.row.register), column.leaf, column.row.register, level)
-                continue
-            here = node.register if isinstance(node, Aggregate) else column.register
-            parts = (
-                [n for part in node.parts for n in walk(part)]
-                if isinstance(node, Aggregate)
-                else list(walk(node))
-            )
-            for part in parts:
-                if isinstance(part, (Field, Fact)):
-                    root = here if part.row.root.up == 0 else column.register
-                    read(part.row, ("fact" if isinstance(part, Fact) else "field", part.name), root, level)
-            if isinstance(node, Aggregate):
-                for leaf in self.picks.get((column.register, column.name), []):
-                    read(Row(node.register), leaf, node.register, level)
-        for register in self.virtual:
-            for column in self.effects(register) if register in self._shown else []:
-                key = f"{column.register}|{column.id}"
-                found[key] = max(found.get(key, 0), self.base_level(register))
+            level = column.level if column.key in self.early else LATE
+            for source in self.sources(column):
+                found[source.key] = max(found.get(source.key, 0), level)
+        for register in self._shown:
+            for column in self.effects(register):
+                found[column.key] = max(found.get(column.key, 0), self.base_level(register))
         return found
 
     @property

@@ -46,6 +46,15 @@ class Store:
 
         return Tables(self.records)
 
+    @cached_property
+    def spark(self) -> Any:
+        """The records in Spark. Raises MisuseError where it is not installed or does not start."""
+        try:
+            from ganbu.engine.spark import SparkTables
+        except ImportError as error:
+            raise MisuseError("Spark 引擎要另装：pip install 'ganbu[spark]'，并有 Java 17 以上") from error
+        return SparkTables(self.records)
+
 
 @dataclass
 class Skipped:
@@ -336,6 +345,11 @@ def evaluate(
     computed: Computed
     if engine == "kernel":
         computed = KernelComputed(store.prepared, evaluator.program, evaluator.virtual, wanted, known).run()
+    elif engine == "spark":
+        tables = store.spark
+        from ganbu.engine.spark import SparkComputed
+
+        computed = SparkComputed(tables, evaluator.program, evaluator.virtual, wanted, known_at).run()
     else:
         from ganbu.engine.duck import DuckComputed
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
-from ganbu.engine import numbers
+from ganbu.engine import calendar, numbers
 from ganbu.engine.numbers import Sql
 from ganbu.engine.plan import Column, Leaf, Plan, reached
 from ganbu.engine.records import PRECISION
@@ -25,6 +25,10 @@ FAR_PAST, FAR_FUTURE = "DATE '0001-01-01'", "DATE '9999-12-31'"
 INT_DIGITS, COUNT_DIGITS = 12, 6
 YEAR = "__year"  # beside a date of which only the year is known
 LIFT = 10_000  # years added before a division and taken off after it: DuckDB rounds towards nought, not down
+WORKDAYS = (
+    "workdays"  # one row: `counts` of working days up to each day of the calendar, `days` of each count
+)
+ORDERED = ("place", "ties")  # windows in which the rows of a group stand one after another
 SPECIAL = ("streak", "run", "held", "since", "cumulative")
 
 
@@ -69,12 +73,29 @@ class Env:
         return register, f"{alias}." if alias else ""
 
 
+@dataclass(frozen=True)
+class Relation:
+    """A step of a run: a query by name, and whether it is read more than once and so worth keeping."""
+
+    name: str
+    text: str
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Late:
+    """A column that says something of one row from what is there, written when it is read."""
+
+    depth: int
+    items: list[str]
+    column: Column
+
+
 @dataclass
 class Statements:
-    """The statements of a run, and for each register the relation that holds all its columns."""
+    """The relations of a run, each reading earlier ones, and for each register the one that holds all its columns."""
 
-    statements: list[str] = field(default_factory=list)
-    relations: list[tuple[str, str]] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
     final: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Sql] = field(default_factory=dict)
 
@@ -82,20 +103,26 @@ class Statements:
 class Backend:
     """Writes the statements for a plan."""
 
-    def __init__(self, plan: Plan, snapshot: Snapshot, prefix: str = "") -> None:
-        self.plan, self.snapshot, self.prefix = plan, snapshot, prefix
+    def __init__(self, plan: Plan, snapshot: Snapshot, prefix: str = "", beside: bool = True) -> None:
+        """`beside` tells whether rows of two relations can be put side by side by their position."""
+        self.plan, self.snapshot, self.prefix, self.beside = plan, snapshot, prefix, beside
         self.vocabulary = plan.program.vocabulary
         self.as_of = plan.program.as_of
         self.shapes: dict[str, Sql] = {}
         self.layers: dict[str, list[tuple[int, str]]] = {}
+        self.stacks: dict[str, list[str]] = defaultdict(list)
+        self.stored: dict[str, set[str]] = defaultdict(set)
         self.readers: dict[str, int] = defaultdict(int)
         self.made: list[tuple[str, str]] = []
+        self.late: dict[str, Late] = {}
+        self.counts_workdays = False
+        self.final: dict[str, str] = {}
 
     # -- layers --------------------------------------------------------------------------------------------
 
     def build(self, registers: set[str]) -> Statements:
         """All statements, lowest level first; `registers` are those whose final rows are read."""
-        columns = self.plan.ordered
+        columns = [column for column in self.plan.ordered if column.key in self.plan.early]
         top = max((column.level for column in columns), default=0)
         for level in range(top + 1):
             here: dict[str, list[Column]] = defaultdict(list)
@@ -106,27 +133,25 @@ class Backend:
                 self._layer(register, level, group)
         result = Statements()
         for register in registers:
-            relation = self.table(register, top + 1)
-            self.readers[relation] += 2
-            result.final[register] = relation
+            result.final[register] = self.final[register] = self.table(register, top + 1)
+            self.readers[self.final[register]] += 2
+            self._prepare_late(register)
         for relation, text in self.made:
             base = (
                 relation.startswith(f"{self.prefix}v_")
                 and relation.removeprefix(f"{self.prefix}v_") not in self.plan.virtual
             )
-            kind = "TABLE" if self.readers[relation] > 1 and not base else "VIEW"
-            result.relations.append((kind, relation))
-            result.statements.append(f"CREATE OR REPLACE TEMP {kind} {name(relation)} AS {text}")
+            result.relations.append(Relation(relation, text, self.readers[name(relation)] > 1 and not base))
         result.shapes = self.shapes
         return result
 
     def table(self, register: str, level: int) -> str:
-        """The relation of a register as it stands before `level`; counted as one more reader."""
+        """The rows of a register as they stand before `level`, to select from; counted as one more reader."""
         if register not in self.layers:
-            self.layers[register] = [(-1, self._visible(register))]
-        relation = [relation for at, relation in self.layers[register] if at < level][-1]
-        self.readers[relation] += 1
-        return relation
+            self.layers[register] = [(-1, name(self._visible(register)))]
+        source = [source for at, source in self.layers[register] if at < level][-1]
+        self.readers[source] += 1
+        return source
 
     def _visible(self, register: str) -> str:
         relation = f"{self.prefix}v_{register}"
@@ -178,12 +203,10 @@ class Backend:
                 conditions.append(f"{name(spec.name)} <= {as_of}")
             if spec.name in partial:
                 conditions.append(f"coalesce({name(spec.name + PRECISION)}, 0) <= {self.as_of.year}")
-        if register.name in self.snapshot.bitemporal:
-            moment = (
-                f"TIMESTAMP {quoted(self.snapshot.known_at)}"
-                if self.snapshot.known_at
-                else "CAST('infinity' AS TIMESTAMP)"
-            )
+        if register.name in self.snapshot.bitemporal and not self.snapshot.known_at:
+            conditions.append("superseded_at IS NULL")
+        elif register.name in self.snapshot.bitemporal:
+            moment = f"TIMESTAMP {quoted(self.snapshot.known_at)}"
             conditions.append(
                 f"(recorded_at IS NULL OR recorded_at <= {moment}) AND (superseded_at IS NULL OR superseded_at > {moment})"
             )
@@ -193,7 +216,7 @@ class Backend:
     def _virtual(self, register: str) -> str:
         """The rows a consequence policy makes, as a register."""
         parts = []
-        for owner, effect in self.plan.virtual[register]:
+        for part, (owner, effect) in enumerate(self.plan.virtual[register]):
             label = effect.split(".", 1)[1]
             keys = ("", "·起始日", "·截止日", "·对象", "·生效中")
             columns = [self.plan.need(owner, effect + key) for key in keys]
@@ -201,11 +224,11 @@ class Backend:
             source = self.table(owner, 1 + max(self.plan.level(column) for column in columns))
             identity = name(self.vocabulary.registers[owner].id_field)
             parts.append(
-                f"SELECT __row, {identity} || {quoted('·' + label)} AS 编号, {subject} AS 对象, {quoted(label)} AS 种类, "
-                f"{start} AS 起始日, {end} AS 截止日, {active} AS 生效中, {holds} AS 成立 FROM {name(source)} WHERE {holds} IS NOT FALSE"
+                f"SELECT {part} AS __part, __row, {identity} || {quoted('·' + label)} AS 编号, {subject} AS 对象, {quoted(label)} AS 种类, "
+                f"{start} AS 起始日, {end} AS 截止日, {active} AS 生效中, {holds} AS 成立 FROM {source} WHERE {holds} IS NOT FALSE"
             )
         shown = "编号, 对象, 种类, 起始日, 截止日, 生效中, 成立"
-        return f"SELECT row_number() OVER () AS __row, {shown} FROM ({' UNION ALL '.join(parts)})"
+        return f"SELECT row_number() OVER (ORDER BY __part, __row) AS __row, {shown} FROM ({' UNION ALL '.join(parts)})"
 
     def _layer(self, register: str, level: int, columns: list[Column]) -> None:
         below = self.table(register, level)
@@ -228,50 +251,124 @@ class Backend:
             joins.append(self._reach_join(row, group, level, own, joined))
         for key, group in groups.items():
             joins.append(self._aggregate_join(register, level, key, group, own, joined))
-        text = f"FROM {name(below)} s {' '.join(joins)}"
-        text = f"SELECT s.*{''.join(', ' + part for part in joined)} {text}"
+        text = f"SELECT s.*{''.join(', ' + part for part in joined)} FROM {below} s {' '.join(joins)}"
         by_depth: dict[int, list[Column]] = defaultdict(list)
         for column in columns:
             if column.depth:
                 by_depth[column.depth].append(column)
-        base = ""
+        stack = self.stacks[register]
+        windows = any(isinstance(column.node, Window) for column in columns)
+        if windows and self.beside and (joined or not stack):
+            text = self._stacked(register, f"b_{register}_{level}", joined, text)
         for depth in sorted(by_depth):
-            wide = [column for column in by_depth[depth] if isinstance(column.node, Window)]
+            wide = [c for c in by_depth[depth] if isinstance(c.node, Window)] if self.beside else []
             if wide:
-                if not base:
-                    base = self._kept(f"b_{register}_{level}", f"{text} ORDER BY __row")
-                    text = f"SELECT * FROM {name(base)}"
                 # A window sorts all that it is given: beside the rest it is given only what it reads.
-                places = [part for column in wide for part in self._projection(column)]
-                beside = self._kept(f"p_{register}_{level}_{depth}", f"SELECT __row AS __seat, {', '.join(places)} FROM ({text}) ORDER BY __row")  # fmt: skip
-                names = ", ".join("n." + part.rpartition(" AS ")[2] for part in places)
-                text = f"SELECT t.*, {names} FROM ({text}) t POSITIONAL JOIN {name(beside)} n"
-            parts = [part for column in by_depth[depth] if column not in wide for part in self._projection(column)]  # fmt: skip
+                places = self._windows(wide, text)
+                self._stacked(register, f"p_{register}_{level}_{depth}", *places)
+                names = ", ".join(f"n.{_named(item)}" for item in places[0])
+                text = f"SELECT t.*, {names} FROM ({text}) t POSITIONAL JOIN {name(stack[-1])} n"
+            inline = [column for column in by_depth[depth] if column not in wide]
+            parts = [part for column in inline for part in self._projection(column)]
             if parts:
                 text = f"SELECT *, {', '.join(parts)} FROM ({text})"
-        relation = f"{self.prefix}w_{register}_{level}"
-        self.made.append(
-            (relation, f"SELECT {', '.join(self._carried(register, level))} FROM ({text}) ORDER BY __row")
-        )
-        if register not in self.layers:
-            self.layers[register] = []
-        self.layers[register].append((level, relation))
+        if not self.beside:
+            stack.clear()
+            self.stored[register].clear()
+        new = [item for item in self._carried(register, level) if item not in self.stored[register]]
+        if new or not stack:
+            self._stacked(register, f"w_{register}_{level}", new, text, ordered=self.beside and windows)
+        self.layers.setdefault(register, []).append((level, self._together(register)))
 
-    def _kept(self, relation: str, text: str) -> str:
-        """A table made on the way to a layer."""
-        relation = self.prefix + relation
-        self.made.append((relation, text))
-        self.readers[relation] += 2
-        return relation
+    def _stacked(
+        self, register: str, relation: str, items: list[str], text: str, ordered: bool = False
+    ) -> str:
+        """Put columns of a register down as a table of their own; gives all that there is now.
+
+        The first one holds the fields of the register too. The tables of a register have the same rows in the same
+        order, so that they can be read side by side and nothing is copied from one to the next. `ordered` tells that
+        the query only adds to what lies there in that order.
+        """
+        stack, stored = self.stacks[register], self.stored[register]
+        items = [_named(item) for item in items] if relation[0] != "p" else items
+        if not stack:
+            items = [item for item in self._fields(register) if item not in items] + items
+        stack.append(self.prefix + relation)
+        stored.update(_named(item) for item in items)
+        order = "" if ordered else " ORDER BY __row"
+        self.made.append((stack[-1], f"SELECT {', '.join(items)} FROM ({text}) t{order}"))
+        if self.beside:
+            self.readers[name(stack[-1])] += 2
+        return f"SELECT * FROM {self._together(register)}"
+
+    def _together(self, register: str) -> str:
+        """All tables of a register side by side, to select from."""
+        one, *others = [name(relation) for relation in self.stacks[register]]
+        return f"({' POSITIONAL JOIN '.join([f'FROM {one}', *others])})" if others else one
+
+    def _windows(self, columns: list[Column], text: str) -> tuple[list[str], str]:
+        """Windows over a query: those with an order as such, all others as groups counted once and looked up."""
+        env, items, grouped = Env(columns[0].register), [], defaultdict(list)
+        for column in columns:
+            node = column.node
+            assert isinstance(node, Window)
+            if node.fn in ORDERED:
+                items += self._store(column, self.window(node, env))
+            else:
+                grouped[node.groups].append(column)
+        source = f"SELECT t.* FROM ({text}) t"
+        for at, (groups, members) in enumerate(grouped.items()):
+            keys = [self.sql(group, env).text for group in groups]
+            values = [
+                item
+                for column in members
+                for item in self._store(column, self.window(column.node, env, grouped=True))  # type: ignore[arg-type]
+            ]
+            alias = f"g{at}"
+            picked = ", ".join([*(f"{key} AS k{n}" for n, key in enumerate(keys)), *values])
+            by = f" GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}" if keys else ""
+            on = " AND ".join(f"{alias}.k{n} IS NOT DISTINCT FROM ({key})" for n, key in enumerate(keys))
+            names = ", ".join(f"{alias}.{_named(value)}" for value in values)
+            joined = f"(SELECT {picked} FROM ({text}){by}) {alias}"
+            source = source.replace("SELECT t.*", f"SELECT t.*, {names}", 1) + (f" LEFT JOIN {joined} ON {on}" if keys else f" CROSS JOIN {joined}")  # fmt: skip
+            items += [_named(value) for value in values]
+        return items, source
+
+    def _prepare_late(self, register: str) -> None:
+        """Write what says something of one row only; each stands after what it reads."""
+        for column in self.plan.ordered:
+            if column.register == register and column.key not in self.plan.early:
+                depths = (self.late[s.key].depth for s in self.plan.sources(column) if s.key in self.late)
+                step = 1 + max(depths, default=0)
+                self.late[column.key] = Late(step, self._projection(column), column)
+
+    def rows(self, register: str, nodes: Iterable[Node]) -> str:
+        """The final rows of a register with what some expressions read, to select from."""
+        open_columns = [column for node in nodes for column in self.plan.read_by(register, node)]
+        needed: dict[int, dict[str, Late]] = defaultdict(dict)
+        while open_columns:
+            late = self.late.get(open_columns.pop().key)
+            if late is not None and late.column.key not in needed[late.depth]:
+                needed[late.depth][late.column.key] = late
+                open_columns += self.plan.sources(late.column)
+        text = self.final[register]
+        for depth in sorted(needed):
+            parts = ", ".join(item for late in needed[depth].values() for item in late.items)
+            text = f"(SELECT *, {parts} FROM {text})" if parts else text
+        return text
+
+    def _fields(self, register: str) -> list[str]:
+        """The fields of a register that anything reads."""
+        spec = self.vocabulary.registers[register]
+        wanted = {spec.id_field, spec.name_field, *self.plan.fields.get(register, ())}
+        return ["__row", *(name(f) for f in spec.fields if f in wanted)]
 
     def _carried(self, register: str, level: int) -> list[str]:
         """What later layers or the results still read: nothing else is carried up."""
-        spec = self.vocabulary.registers[register]
-        wanted = {spec.id_field, spec.name_field, *self.plan.fields.get(register, ())}
-        items = ["__row", *(name(f) for f in spec.fields if f in wanted)]
+        items = self._fields(register)
         for column in self.plan.ordered:
-            key = f"{register}|{column.id}"
-            if column.register != register or column.level > level:
+            key = column.key
+            if column.register != register or column.level > level or key not in self.shapes:
                 continue
             if key in self.plan.kept or self.plan.last_read.get(key, 0) > level:
                 items.append(column.id)
@@ -290,7 +387,7 @@ class Backend:
 
     def _store(self, column: Column, value: Sql) -> list[str]:
         """Remember the shape of a column and give its SELECT items."""
-        key = f"{column.register}|{column.id}"
+        key = column.key
         kept = value.den if numbers.literal(value.den or "x") else ""
         den = f"{column.id}d" if value.den and not kept else kept
         self.shapes[key] = replace(value, text=column.id, den=den)
@@ -306,7 +403,7 @@ class Backend:
 
     def shape(self, column: Column, prefix: str) -> Sql:
         """A reference to a column."""
-        kept = self.shapes[f"{column.register}|{column.id}"]
+        kept = self.shapes[column.key]
         den = kept.den if not kept.den or numbers.literal(kept.den) else prefix + kept.den
         return replace(kept, text=prefix + column.id, den=den)
 
@@ -321,7 +418,7 @@ class Backend:
         for column in group:
             value = self.leaf(Row(row.register), column.leaf, Env(row.register, alias))
             joined += self._store(column, replace(value, nullable=True))
-        return f"LEFT JOIN {name(source)} {alias} ON {alias}.{name(target.id_field)} = {base.text}"
+        return f"LEFT JOIN {source} {alias} ON {alias}.{name(target.id_field)} = {base.text}"
 
     def _correlated(self, node: Aggregate) -> bool:
         parts = (node.value, node.where, node.order)
@@ -338,7 +435,7 @@ class Backend:
     ) -> str:
         rows, link, hop, correlated, latest, special = key
         alias = f"a{group[0].id}"
-        source = name(self.table(rows, level))
+        source = self.table(rows, level)
         env = Env(rows, "i", register, "o")
         subject = self.vocabulary.registers[register]
         match_on = name(hop) if hop else name(subject.id_field)
@@ -349,7 +446,7 @@ class Backend:
         origin = f"{source} i"
         k = f"i.{name(link)}"
         if correlated:
-            origin += f" JOIN {name(self.table(register, level))} o ON i.{name(link)} = o.{match_on}"
+            origin += f" JOIN {self.table(register, level)} o ON i.{name(link)} = o.{match_on}"
             k = f"o.{name(subject.id_field)}"
             match_on = name(subject.id_field)
         base = f"i.{name(link)} IS NOT NULL" + (f" AND i.__n <= {latest[0]}" if latest else "")
@@ -461,7 +558,7 @@ class Backend:
         assert node.order is not None
         order = self.sql(node.order, env)
         base = (
-            f"({order.text} - DATE '1900-01-01')"
+            days_between("DATE '1900-01-01'", order.text)
             if node.order.type.kind == "date"
             else numbers.sort_key(order)
         )
@@ -486,7 +583,11 @@ class Backend:
         if node.fn in ("streak", "run"):
             assert node.value is not None and node.order is not None
             order = self.sql(node.order, env)
-            o = f"({order.text} - DATE '1900-01-01')" if node.order.type.kind == "date" else order.text
+            o = (
+                days_between("DATE '1900-01-01'", order.text)
+                if node.order.type.kind == "date"
+                else order.text
+            )
             ok = self.sql(node.value, env).text
             ok = f"CASE WHEN {doubt} THEN NULL ELSE {ok} END" if where.nullable else ok
             end = node.option("to")
@@ -516,9 +617,7 @@ class Backend:
         until = f"least(e, {as_of})"
         months = f"sum({months_between('a', until)})"
         if node.fn == "held":
-            rest = (
-                f"sum({until} - CAST(a + to_months(CAST({months_between('a', until)} AS INTEGER)) AS DATE))"
-            )
+            rest = f"sum({days_between(_months_on('a', months_between('a', until)), until)})"
             text = f"SELECT k, bool_or(bad) AS bad, CAST({months} + {_left_over(rest)} AS BIGINT) AS n FROM ({islands}) GROUP BY k"
             value = f"CASE WHEN {alias}.k IS NULL THEN {'0' if closed else 'NULL'} WHEN {alias}.bad THEN NULL ELSE {alias}.n END"
             return text, Sql(value, True, 0, 5)
@@ -528,7 +627,7 @@ class Backend:
                 f"SELECT k, bool_or(bad) AS bad, {choose} AS n FROM ({islands}) WHERE e > {as_of} GROUP BY k"
             )
             return text, Sql(f"CASE WHEN {alias}.bad THEN NULL ELSE {alias}.n END")
-        rest = f"sum({until} - CAST(a + to_months(CAST({months_between('a', until)} AS INTEGER)) AS DATE))"
+        rest = f"sum({days_between(_months_on('a', months_between('a', until)), until)})"
         per_value = f"SELECT k, v, bool_or(bad) AS bad, max(e) AS e, CAST({months} + {_left_over(rest)} AS BIGINT) AS n FROM ({islands}) GROUP BY k, v"
         text = f"SELECT k, bool_or(bad) AS bad, max(n) AS n FROM ({per_value}) WHERE e > {as_of} GROUP BY k"
         return text, Sql(f"CASE WHEN {alias}.bad THEN NULL ELSE {alias}.n END", True, 0, 5)
@@ -808,31 +907,29 @@ class Backend:
 
     def _op_days(self, node: Op, env: Env) -> Sql:
         start, end = self._args(node, env)
-        return Sql(f"({end.text} - {start.text})", start.nullable or end.nullable, 0, 7)
+        return Sql(days_between(start.text, end.text), start.nullable or end.nullable, 0, 7)
 
     def _op_workdays(self, node: Op, env: Env) -> Sql:
         start, end = self._args(node, env)
-        count = f"((SELECT n FROM workdays WHERE day = {end.text}) - (SELECT n FROM workdays WHERE day = {start.text}))"
-        return Sql(count, True, 0, 6)
+        self.counts_workdays = True
+        return Sql(f"({_workdays_at(end.text)} - {_workdays_at(start.text)})", True, 0, 6)
 
     def _op_add_months(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        return Sql(f"TRY(CAST({start.text} + to_months(CAST({_whole(amount)} AS INTEGER)) AS DATE))", True)
+        return Sql(f"TRY({_months_on(start.text, _whole(amount))})", True)
 
     def _op_add_days(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        return Sql(_tried(f"{start.text} + CAST({_whole(amount)} AS INTEGER)"))
+        return Sql(_tried(_days_on(start.text, _whole(amount))))
 
     def _op_add_workdays(self, node: Op, env: Env) -> Sql:
         start, amount = self._args(node, env)
-        seat, before = (
-            f"(SELECT n FROM workdays WHERE day = {at})" for at in (start.text, f"{start.text} - 1")
-        )
+        self.counts_workdays = True
+        seat, before = _workdays_at(start.text), _workdays_at(_days_on(start.text, "-1"))
         steps = _whole(amount)
         back = f"CASE WHEN {steps} < 0 AND {seat} = {before} THEN 1 ELSE 0 END"
-        return Sql(
-            f"CASE WHEN {steps} = 0 THEN {start.text} ELSE (SELECT min(day) FROM workdays WHERE n = {seat} + {steps} + {back}) END"
-        )
+        found = _at("days", f"{seat} + {steps} + {back}")
+        return Sql(f"CASE WHEN {steps} = 0 THEN {start.text} ELSE {found} END")
 
     def _op_year(self, node: Op, env: Env) -> Sql:
         value = self.sql(node.args[0], env)
@@ -887,13 +984,16 @@ class Backend:
 
     # -- windows ---------------------------------------------------------------------------------------------
 
+    def _takes_part(self, node: Window, env: Env, among: str) -> str:
+        assert node.value is not None
+        return f"(({among}) IS TRUE AND NOT {self.sql(node.value, env).missing})"
+
     def _seats(self, node: Window, env: Env, among: str, groups: list[str]) -> tuple[str, str]:
         """Who takes part, and the order they are seated in: those who do not come last.
 
         Places, ties and sizes of one ranking are written over the same order, so that it is sorted once.
         """
-        assert node.value is not None
-        takes_part = f"(({among}) IS TRUE AND NOT {self.sql(node.value, env).missing})"
+        takes_part = self._takes_part(node, env, among)
         keys = [f"{takes_part} DESC"]
         for key, descending in node.order:
             shown = self.sql(key, env)
@@ -904,11 +1004,12 @@ class Backend:
         parts = f"PARTITION BY {', '.join(groups)} " if groups else ""
         return takes_part, f"{parts}ORDER BY {', '.join(keys)}"
 
-    def window(self, node: Window, env: Env) -> Sql:
-        """A window over all rows of the register."""
+    def window(self, node: Window, env: Env, grouped: bool = False) -> Sql:
+        """A window over all rows of the register, or what it is in each group of a GROUP BY."""
         among = self.sql(node.among, env).text if node.among is not None else "TRUE"
         groups = [self.sql(group, env).text for group in node.groups]
-        over = f"PARTITION BY {', '.join(groups)}" if groups else ""
+        parts = f"PARTITION BY {', '.join(groups)}" if groups else ""
+        over = "" if grouped else f" OVER ({parts})"
         only = "" if among == "TRUE" else f" FILTER (WHERE {among})"
         value = self.sql(node.value, env) if node.value is not None else None
         match node.fn:
@@ -923,17 +1024,14 @@ class Backend:
                 peers = f"count(*) OVER ({seats} RANGE BETWEEN CURRENT ROW AND CURRENT ROW)"
                 return Sql(f"({peers})", False, 0, COUNT_DIGITS)
             case "seated" | "unseated":
-                takes_part, seats = self._seats(node, env, among, groups)
+                takes_part = self._takes_part(node, env, among)
                 counted = takes_part if node.fn == "seated" else f"(({among}) AND NOT {takes_part})"
-                whole = "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
-                return Sql(
-                    f"(count(*) FILTER (WHERE {counted}) OVER ({seats} {whole}))", False, 0, COUNT_DIGITS
-                )
+                return Sql(f"(count(*) FILTER (WHERE {counted}){over})", False, 0, COUNT_DIGITS)
             case "size":
-                return Sql(f"(count(*){only} OVER ({over}))", False, 0, COUNT_DIGITS)
+                return Sql(f"(count(*){only}{over})", False, 0, COUNT_DIGITS)
             case "known":
                 assert value is not None
-                return Sql(f"(count({value.text}){only} OVER ({over}))", False, 0, COUNT_DIGITS)
+                return Sql(f"(count({value.text}){only}{over})", False, 0, COUNT_DIGITS)
             case "total" | "sum_known" | "squares":
                 assert value is not None
                 value = _plain_den(value)
@@ -941,20 +1039,27 @@ class Backend:
                     value.text if node.fn != "squares" else f"CAST({value.text} AS HUGEINT) * {value.text}"
                 )
                 digits = (value.digits if node.fn != "squares" else 2 * value.digits) + COUNT_DIGITS
-                text = f"sum({summed}){only} OVER ({over})"
+                text = f"sum({summed}){only}{over}"
                 text = f"CAST({text} AS BIGINT)" if digits <= numbers.NARROW else text
                 text = f"coalesce({text}, 0)"
                 if node.fn == "total" and value.nullable:
                     condition = f"({among}) AND {value.text} IS NULL"
-                    text = f"CASE WHEN count(*) FILTER (WHERE {condition}) OVER ({over}) > 0 THEN NULL ELSE {text} END"
+                    text = (
+                        f"CASE WHEN count(*) FILTER (WHERE {condition}){over} > 0 THEN NULL ELSE {text} END"
+                    )
                 scale = value.scale * 2 if node.fn == "squares" else value.scale
                 return replace(value, text=f"({text})", digits=min(digits, 38), nullable=True, scale=scale)
             case "lowest" | "highest":
                 assert value is not None
                 value = _plain_den(value)
                 function = "min" if node.fn == "lowest" else "max"
-                return replace(value, text=f"({function}({value.text}){only} OVER ({over}))", nullable=True)
+                return replace(value, text=f"({function}({value.text}){only}{over})", nullable=True)
         raise AssertionError(node.fn)
+
+
+def _named(item: str) -> str:
+    """The name of a SELECT item."""
+    return item.rpartition(" AS ")[2]
 
 
 def _plain_den(value: Sql) -> Sql:
@@ -977,6 +1082,29 @@ def sql_type(kind: str) -> str:
 def leaf_name(leaf: Leaf) -> str:
     """The name of a leaf inside a picked row."""
     return f"{leaf[0]}:{leaf[1]}"
+
+
+def days_between(start: str, end: str) -> str:
+    """Days from one date to another."""
+    return f"date_diff('day', {start}, {end})"
+
+
+def _days_on(start: str, amount: str) -> str:
+    return f"({start} + CAST({amount} AS INTEGER))"
+
+
+def _months_on(start: str, amount: str) -> str:
+    return f"CAST({start} + to_months(CAST({amount} AS INTEGER)) AS DATE)"
+
+
+def _at(column: str, place: str) -> str:
+    """An item of a list of the working-day calendar, counted from one; none outside it."""
+    return f"(CASE WHEN {place} > 0 THEN list_extract((SELECT {column} FROM {WORKDAYS}), {place}) END)"
+
+
+def _workdays_at(date_text: str) -> str:
+    """How many working days the calendar has up to and including a day."""
+    return _at("counts", days_between(day(calendar.FROM - timedelta(days=1)), date_text))
 
 
 def months_between(start: str, end: str) -> str:
@@ -1047,7 +1175,9 @@ def _islands(inner: str, gap: int) -> str:
     """Spans of time, overlapping or touching ones merged, per key and value."""
     seen = f"SELECT *, max(e) OVER (PARTITION BY k, v ORDER BY a, e ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS pe FROM ({inner})"
     # A date far in the future cannot be moved further: the open end is compared before the gap is added.
-    begins = f"CASE WHEN pe IS NULL OR (pe < {FAR_FUTURE} AND a > pe + {gap}) THEN 1 ELSE 0 END"
+    begins = (
+        f"CASE WHEN pe IS NULL OR (pe < {FAR_FUTURE} AND a > {_days_on('pe', str(gap))}) THEN 1 ELSE 0 END"
+    )
     marked = f"SELECT *, sum({begins}) OVER (PARTITION BY k, v ORDER BY a, e ROWS UNBOUNDED PRECEDING) AS g FROM ({seen})"
     return f"SELECT k, v, g, bool_or(bad) AS bad, min(a) AS a, max(e) AS e FROM ({marked}) GROUP BY k, v, g"
 

@@ -21,7 +21,7 @@ TOLD = {
     "engine": {"ratio_to_duckdb", "cells_compared"}, "whatif": {"ask_cpu_s", "findings_that_differ"},
     "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s"},
     "web": {"people", "person", "tree_then"}, "scale": {"growth_exponent", "sizes"},
-    "load": {"requests_per_s", "GET person"},
+    "load": {"requests_per_s", "failures", "GET login"},
 }  # fmt: skip
 
 

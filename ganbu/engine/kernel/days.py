@@ -14,7 +14,6 @@ EPOCH = date(1970, 1, 1)
 FIRST_MONTH, LAST_MONTH = (1 - 1970) * 12, (9999 - 1970) * 12 + 11
 FAR_PAST, FAR_FUTURE = (date(1, 1, 1) - EPOCH).days, (date(9999, 12, 31) - EPOCH).days
 _NEAR = ((date(1890, 1, 1) - EPOCH).days, (date(2120, 1, 1) - EPOCH).days)
-_WORKDAYS = (date(1990, 1, 1), date(2060, 12, 31))
 
 
 def days_of(day: date) -> int:
@@ -115,8 +114,7 @@ def built(year: Col, month: Col, day: Col) -> Col:
 
 @lru_cache(maxsize=1)
 def _workday_counts() -> tuple[int, Array]:
-    rows = calendar.workday_counts(*_WORKDAYS)
-    return days_of(_WORKDAYS[0]), np.array([n for _, n in rows], np.int64)
+    return days_of(calendar.FROM), np.array(calendar.workday_counts(), np.int64)
 
 
 def _count_at(days: Array) -> tuple[Array, Array]:
