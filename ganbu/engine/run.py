@@ -24,7 +24,7 @@ from ganbu.engine.results import SHOWN_DIGITS, Cells, Computed
 from ganbu.engine.tree import BOOL, TEXT, Const, Fact, Node, Op, Row, text
 from ganbu.errors import MisuseError, OpenValueError, PackError, nearest
 
-ENGINES = ("kernel", "duckdb")
+ENGINES = ("kernel", "duckdb", "spark")
 REASONS = ("依据", "缺少", "不能排除")
 
 

@@ -39,6 +39,7 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "true",  # a number that does not fit is an error, never another number
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.driver.memory": os.environ.get("GANBU_SPARK_MEMORY", "4g"),
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.constraintPropagation.enabled": "false",  # its cost grows with every computed column
