@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ganbu.bench.commands import app as bench
-from ganbu.cli import export, packs, record, rules
+from ganbu.cli import export, packs, province, record, rules
 from ganbu.cli.options import err, out
 from ganbu.errors import GanbuError, MisuseError
 from ganbu.web.commands import app as installation
@@ -25,6 +25,7 @@ for part in (rules.app, record.app, installation):
 app.add_typer(packs.app, name="packs")
 app.add_typer(export.app, name="export")
 app.add_typer(bench, name="bench")
+app.add_typer(province.app, name="province")
 
 
 @app.command()

@@ -31,7 +31,7 @@ PackOption = Annotated[
 Format = Annotated[str, typer.Option("--format", help="table、json、csv 或 parquet")]
 Out = Annotated[Path | None, typer.Option("--out", help="写到文件")]
 EngineOption = Annotated[
-    str, typer.Option("--engine", help="kernel（列式内核，默认）或 duckdb（SQL）；结果逐格相同")
+    str, typer.Option("--engine", help="kernel（列式内核，默认）、duckdb 或 spark（集群）；结果逐格相同")
 ]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="填写参数，如 --set 年限=8；可写多次")]
 

@@ -69,7 +69,7 @@ class DuckComputed(SqlComputed):
         """Execute the statements. Raises PackError where a number or date has no place."""
         if self.backend.counts_workdays:
             self.tables.workdays()
-        for relation in self.compiled.relations:
+        for relation in self.relations:
             with _told():
                 self.tables.connection.execute(_created(relation))
         return self
@@ -81,14 +81,14 @@ class DuckComputed(SqlComputed):
 
     def close(self) -> None:
         """Drop what the run computed."""
-        for relation in reversed(self.compiled.relations):
+        for relation in reversed(self.relations):
             kind = "TABLE" if relation.kept else "VIEW"
             self.tables.connection.execute(f"DROP {kind} IF EXISTS {name(relation.name)}")
 
     @cached_property
     def sql(self) -> str:
         """The statements of the run, for those who want to see them."""
-        return ";\n".join(_created(relation) for relation in self.compiled.relations)
+        return ";\n".join(_created(relation) for relation in self.relations)
 
 
 @contextmanager

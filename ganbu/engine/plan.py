@@ -14,7 +14,6 @@ from ganbu.engine.bind import Program
 from ganbu.engine.tree import Aggregate, Fact, Field, Node, Row, Window, walk
 
 Leaf = tuple[str, str]  # ("field" | "fact", name)
-LATE = 1_000_000  # above every level
 
 
 @dataclass
@@ -235,44 +234,6 @@ class Plan:
             for leaf in self.picks.get((column.register, column.name), []):
                 found += self._own_columns(Row(node.register), leaf, node.register)
         return found
-
-    @cached_property
-    def early(self) -> set[str]:
-        """The columns that something across rows stands on: aggregates, windows, references, effects.
-
-        All others say something of one row from what is there, and can wait until everything else is done.
-        """
-        found: dict[str, Column] = {}
-        open_columns = [c for c in self.ordered if c.node is None or isinstance(c.node, (Aggregate, Window))]
-        open_columns += [c for register in self._shown for c in self.effects(register)]
-        while open_columns:
-            column = open_columns.pop()
-            if column.key not in found:
-                found[column.key] = column
-                open_columns += self.sources(column)
-        return set(found)
-
-    @cached_property
-    def last_read(self) -> dict[str, int]:
-        """For each column the highest level at which another column reads it; layers above need not carry it."""
-        found: dict[str, int] = {}
-        for column in self.ordered:
-            level = column.level if column.key in self.early else LATE
-            for source in self.sources(column):
-                found[source.key] = max(found.get(source.key, 0), level)
-        for register in self._shown:
-            for column in self.effects(register):
-                found[column.key] = max(found.get(column.key, 0), self.base_level(register))
-        return found
-
-    @property
-    def _shown(self) -> set[str]:
-        """The virtual registers whose effects have been asked for."""
-        return {
-            v
-            for v, effects in self.virtual.items()
-            if effects and all((o, e) in self.columns for o, e in effects)
-        }
 
     def _depth(self, column: Column, seen: dict[str, int]) -> int:
         if column.node is None or isinstance(column.node, Aggregate):

@@ -53,7 +53,7 @@ class Store:
             from ganbu.engine.spark import SparkTables
         except ImportError as error:
             raise MisuseError("Spark 引擎要另装：pip install 'ganbu[spark]'，并有 Java 17 以上") from error
-        return SparkTables(self.records)
+        return SparkTables.of(self.records)
 
 
 @dataclass

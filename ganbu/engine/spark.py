@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from sqlglot import exp
 from ganbu.engine import calendar
 from ganbu.engine.bind import Program
 from ganbu.engine.records import Records
-from ganbu.engine.sql import WORKDAYS, Relation
+from ganbu.engine.sql import WORKDAYS, Relation, Snapshot
 from ganbu.engine.sqlrun import SqlComputed, seen
 from ganbu.engine.tree import Node
 from ganbu.errors import MisuseError, PackError
@@ -40,6 +40,8 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.driver.memory": os.environ.get("GANBU_SPARK_MEMORY", "4g"),
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()} "
+    + os.environ.get("GANBU_SPARK_JAVA", ""),
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.constraintPropagation.enabled": "false",  # its cost grows with every computed column
@@ -64,24 +66,37 @@ def session() -> SparkSession:
 class SparkTables:
     """Records as Spark's tables, ready for any number of runs."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, snapshot: Snapshot, rows: int, read: Callable[[SparkTables, str], DataFrame]) -> None:
+        """`read` gives a register as a data frame, its rows numbered in `rowid`."""
         self.session, self.runs = session(), 0
-        self.snapshot = seen(records.tables)
-        self.rows = sum(table.num_rows for table in records.tables.values())
-        self.records, self.loaded = records, set[str]()
+        self.snapshot, self.rows, self.read = snapshot, rows, read
+        self.loaded: set[str] = set()
         self.partitions = max(self.session.sparkContext.defaultParallelism, self.rows // PART)
+
+    @classmethod
+    def of(cls, records: Records) -> SparkTables:
+        """Records that lie in memory."""
+        snapshot = seen(records.tables)
+
+        def read(self: SparkTables, register: str) -> DataFrame:
+            table = records.tables[register]
+            for column in ("recorded_at", "superseded_at"):
+                if register in snapshot.bitemporal and column not in table.column_names:
+                    table = table.append_column(column, pa.nulls(table.num_rows, pa.timestamp("us")))
+            return self.frame(table.append_column("rowid", pa.array(range(table.num_rows), pa.int64())))
+
+        return cls(snapshot, sum(table.num_rows for table in records.tables.values()), read)
+
+    @classmethod
+    def of_folder(cls, folder: Path, snapshot: Snapshot, rows: int) -> SparkTables:
+        """Registers as Parquet in a folder that every worker sees."""
+        return cls(snapshot, rows, lambda self, register: self.session.read.parquet(str(folder / register)))
 
     def load(self, register: str) -> None:
         """Make a register a table of Spark's, if it is not one yet."""
-        if register in self.loaded or register not in self.snapshot.loaded:
-            return
-        table = self.records.tables[register]
-        for column in ("recorded_at", "superseded_at"):
-            if register in self.snapshot.bitemporal and column not in table.column_names:
-                table = table.append_column(column, pa.nulls(table.num_rows, pa.timestamp("us")))
-        numbered = table.append_column("rowid", pa.array(range(table.num_rows), pa.int64()))
-        self.frame(numbered).createOrReplaceTempView(_quoted(f"t_{register}"))
-        self.loaded.add(register)
+        if register not in self.loaded and register in self.snapshot.loaded:
+            self.read(self, register).createOrReplaceTempView(_quoted(f"t_{register}"))
+            self.loaded.add(register)
 
     @cached_property
     def work(self) -> Path:
@@ -139,11 +154,11 @@ class SparkComputed(SqlComputed):
         """
         spark = self.tables.session
         spark.conf.set("spark.sql.shuffle.partitions", self.tables.partitions)
-        for register in self.backend.layers:
+        for register in self.backend.visible:
             self.tables.load(register)
         if self.backend.counts_workdays:
             self.tables.frame(calendar.lists()).createOrReplaceTempView(WORKDAYS)
-        for relation in self.compiled.relations:
+        for relation in self.relations:
             frame = spark.sql(_unordered(relation))
             if relation.kept:
                 with _told():
@@ -162,7 +177,7 @@ class SparkComputed(SqlComputed):
 
     def close(self) -> None:
         """Drop what the run computed."""
-        for relation in reversed(self.compiled.relations):
+        for relation in reversed(self.relations):
             self.tables.session.catalog.dropTempView(relation.name)
             if relation.kept:
                 self.tables.forget(relation.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
@@ -75,7 +75,7 @@ class Env:
 
 @dataclass(frozen=True)
 class Relation:
-    """A step of a run: a query by name, and whether it is read more than once and so worth keeping."""
+    """A step of a run: a query by name, and whether what it gives is put down as a table."""
 
     name: str
     text: str
@@ -83,85 +83,120 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Late:
-    """A column that says something of one row from what is there, written when it is read."""
+class Inline:
+    """A column that says something of one row from what is there: written wherever it is read."""
 
-    depth: int
+    step: int
     items: list[str]
     column: Column
 
 
-@dataclass
-class Statements:
-    """The relations of a run, each reading earlier ones, and for each register the one that holds all its columns."""
-
-    relations: list[Relation] = field(default_factory=list)
-    final: dict[str, str] = field(default_factory=dict)
-    shapes: dict[str, Sql] = field(default_factory=dict)
-
-
 class Backend:
-    """Writes the statements for a plan."""
+    """Writes the statements for a plan.
+
+    What looks across rows (aggregates, references, windows) is put down, a few columns to a table; what says
+    something of one row only is written into each query that reads it. Every query names just what it needs.
+    """
 
     def __init__(self, plan: Plan, snapshot: Snapshot, prefix: str = "", beside: bool = True) -> None:
-        """`beside` tells whether rows of two relations can be put side by side by their position."""
+        """`beside` tells whether rows of two tables can be put side by side by their position."""
         self.plan, self.snapshot, self.prefix, self.beside = plan, snapshot, prefix, beside
         self.vocabulary = plan.program.vocabulary
         self.as_of = plan.program.as_of
+        self.relations: list[Relation] = []
         self.shapes: dict[str, Sql] = {}
-        self.layers: dict[str, list[tuple[int, str]]] = {}
-        self.stacks: dict[str, list[str]] = defaultdict(list)
-        self.stored: dict[str, set[str]] = defaultdict(set)
-        self.readers: dict[str, int] = defaultdict(int)
-        self.made: list[tuple[str, str]] = []
-        self.late: dict[str, Late] = {}
+        self.visible: dict[str, str] = {}
+        self.base: dict[str, str] = {}
+        self.home: dict[str, str] = {}
+        self.inline: dict[str, Inline] = {}
         self.counts_workdays = False
-        self.final: dict[str, str] = {}
 
-    # -- layers --------------------------------------------------------------------------------------------
+    # -- tables --------------------------------------------------------------------------------------------
 
-    def build(self, registers: set[str]) -> Statements:
-        """All statements, lowest level first; `registers` are those whose final rows are read."""
-        columns = [column for column in self.plan.ordered if column.key in self.plan.early]
-        top = max((column.level for column in columns), default=0)
-        for level in range(top + 1):
-            here: dict[str, list[Column]] = defaultdict(list)
-            for column in columns:
-                if column.level == level:
-                    here[column.register].append(column)
-            for register, group in here.items():
-                self._layer(register, level, group)
-        result = Statements()
+    def build(self, registers: set[str]) -> list[Relation]:
+        """The relations of a run, each reading earlier ones; `registers` are those whose rows are read at the end."""
         for register in registers:
-            result.final[register] = self.final[register] = self.table(register, top + 1)
-            self.readers[self.final[register]] += 2
-            self._prepare_late(register)
-        for relation, text in self.made:
-            base = (
-                relation.startswith(f"{self.prefix}v_")
-                and relation.removeprefix(f"{self.prefix}v_") not in self.plan.virtual
+            if register not in self.plan.virtual:
+                self.source(register)
+        steps: dict[tuple[int, str], list[Column]] = defaultdict(list)
+        for column in self.plan.ordered:
+            steps[column.level, column.register].append(column)
+        for (level, register), columns in steps.items():
+            self._level(register, level, columns)
+        for register in registers:
+            self.source(register)
+        return self.relations
+
+    def source(self, register: str, columns: Iterable[Column] = ()) -> str:
+        """The rows of a register with some of its columns, to select from."""
+        self._see(register)
+        found: dict[str, Inline] = {}
+        tables: dict[str, dict[str, None]] = defaultdict(dict)
+        open_columns = [column for column in columns if column.register == register]
+        while open_columns:
+            column = open_columns.pop()
+            if column.key in self.home:
+                tables[self.home[column.key]][column.key] = None
+            elif column.key not in found:
+                found[column.key] = self.inline[column.key]
+                open_columns += [c for c in self.plan.sources(column) if c.register == register]
+        text = name(self.base.get(register, self.visible[register]))
+        if tables:
+            kept = [
+                f"{name(table)}.{item}"
+                for table, keys in tables.items()
+                for key in keys
+                for item in self._stored(key)
+            ]
+            text = f"(SELECT {', '.join([f'{text}.*', *kept])} FROM {text}{''.join(self._beside(text, table) for table in tables)})"
+        steps: dict[int, list[str]] = defaultdict(list)
+        for one in found.values():
+            steps[one.step] += one.items
+        for step in sorted(steps):
+            text = f"(SELECT *, {', '.join(steps[step])} FROM {text})"
+        return text
+
+    def rows(self, register: str, nodes: Iterable[Node]) -> str:
+        """The rows of a register with what some expressions read, to select from."""
+        return self.source(register, [c for node in nodes for c in self.plan.read_by(register, node)])
+
+    def _beside(self, base: str, table: str) -> str:
+        if self.beside:
+            return f" POSITIONAL JOIN {name(table)}"
+        return f" LEFT JOIN {name(table)} ON {name(table)}.__seat = {base}.__row"
+
+    def _stored(self, key: str) -> list[str]:
+        shape = self.shapes[key]
+        return [shape.text] + ([shape.den] if shape.den and not numbers.literal(shape.den) else [])
+
+    def _put_down(
+        self, register: str, relation: str, columns: list[Column], items: list[str], text: str
+    ) -> None:
+        """A table of some columns, its rows those of the register in their order."""
+        if self.beside and register not in self.base:
+            base = f"{self.prefix}f_{register}"
+            spec = self.vocabulary.registers[register]
+            wanted = {spec.id_field, spec.name_field, *self.plan.fields.get(register, ())}
+            fields = ", ".join(["__row", *(name(f) for f in spec.fields if f in wanted)])
+            self.relations.append(
+                Relation(base, f"SELECT {fields} FROM {name(self.visible[register])} ORDER BY __row", True)
             )
-            result.relations.append(Relation(relation, text, self.readers[name(relation)] > 1 and not base))
-        result.shapes = self.shapes
-        return result
-
-    def table(self, register: str, level: int) -> str:
-        """The rows of a register as they stand before `level`, to select from; counted as one more reader."""
-        if register not in self.layers:
-            self.layers[register] = [(-1, name(self._visible(register)))]
-        source = [source for at, source in self.layers[register] if at < level][-1]
-        self.readers[source] += 1
-        return source
-
-    def _visible(self, register: str) -> str:
-        relation = f"{self.prefix}v_{register}"
-        text = (
-            self._virtual(register)
-            if register in self.plan.virtual
-            else self._base(self.vocabulary.registers[register])
+            self.base[register] = base
+        seat = [] if self.beside else ["s.__row AS __seat"]
+        relation = self.prefix + relation
+        self.relations.append(
+            Relation(relation, f"SELECT {', '.join([*seat, *items])} {text} ORDER BY s.__row", True)
         )
-        self.made.append((relation, text))
-        return relation
+        self.home.update({column.key: relation for column in columns})
+
+    def _see(self, register: str) -> None:
+        if register in self.visible:
+            return
+        relation = f"{self.prefix}v_{register}"
+        made = register in self.plan.virtual
+        text = self._virtual(register) if made else self._base(self.vocabulary.registers[register])
+        self.relations.append(Relation(relation, text, made))
+        self.visible[register] = relation
 
     def _base(self, register: Register) -> str:
         """The rows that exist on the as-of day, as known at the known-at moment."""
@@ -221,7 +256,7 @@ class Backend:
             keys = ("", "·起始日", "·截止日", "·对象", "·生效中")
             columns = [self.plan.need(owner, effect + key) for key in keys]
             holds, start, end, subject, active = (self.shape(column, "").text for column in columns)
-            source = self.table(owner, 1 + max(self.plan.level(column) for column in columns))
+            source = self.source(owner, columns)
             identity = name(self.vocabulary.registers[owner].id_field)
             parts.append(
                 f"SELECT {part} AS __part, __row, {identity} || {quoted('·' + label)} AS 编号, {subject} AS 对象, {quoted(label)} AS 种类, "
@@ -230,14 +265,15 @@ class Backend:
         shown = "编号, 对象, 种类, 起始日, 截止日, 生效中, 成立"
         return f"SELECT row_number() OVER (ORDER BY __part, __row) AS __row, {shown} FROM ({' UNION ALL '.join(parts)})"
 
-    def _layer(self, register: str, level: int, columns: list[Column]) -> None:
-        below = self.table(register, level)
-        joins: list[str] = []
-        joined: list[str] = []
+    def _level(self, register: str, level: int, columns: list[Column]) -> None:
+        self._see(register)
         own = Env(register, "s")
+        items: list[str] = []
+        joins: list[str] = []
         groups: dict[tuple[Any, ...], list[Column]] = defaultdict(list)
         reaches: dict[Any, list[Column]] = defaultdict(list)
-        for column in columns:
+        across = [column for column in columns if not column.depth]
+        for column in across:
             node = column.node
             if node is None:
                 reaches[column.row].append(column)
@@ -248,67 +284,51 @@ class Backend:
                     column
                 )
         for row, group in reaches.items():
-            joins.append(self._reach_join(row, group, level, own, joined))
+            joins.append(self._reach_join(row, group, own, items))
         for key, group in groups.items():
-            joins.append(self._aggregate_join(register, level, key, group, own, joined))
-        text = f"SELECT s.*{''.join(', ' + part for part in joined)} FROM {below} s {' '.join(joins)}"
-        by_depth: dict[int, list[Column]] = defaultdict(list)
-        for column in columns:
-            if column.depth:
-                by_depth[column.depth].append(column)
-        stack = self.stacks[register]
-        windows = any(isinstance(column.node, Window) for column in columns)
-        if windows and self.beside and (joined or not stack):
-            text = self._stacked(register, f"b_{register}_{level}", joined, text)
-        for depth in sorted(by_depth):
-            wide = [c for c in by_depth[depth] if isinstance(c.node, Window)] if self.beside else []
-            if wide:
-                # A window sorts all that it is given: beside the rest it is given only what it reads.
-                places = self._windows(wide, text)
-                self._stacked(register, f"p_{register}_{level}_{depth}", *places)
-                names = ", ".join(f"n.{_named(item)}" for item in places[0])
-                text = f"SELECT t.*, {names} FROM ({text}) t POSITIONAL JOIN {name(stack[-1])} n"
-            inline = [column for column in by_depth[depth] if column not in wide]
-            parts = [part for column in inline for part in self._projection(column)]
-            if parts:
-                text = f"SELECT *, {', '.join(parts)} FROM ({text})"
-        if not self.beside:
-            stack.clear()
-            self.stored[register].clear()
-        new = [item for item in self._carried(register, level) if item not in self.stored[register]]
-        if new or not stack:
-            self._stacked(register, f"w_{register}_{level}", new, text, ordered=self.beside and windows)
-        self.layers.setdefault(register, []).append((level, self._together(register)))
+            joins.append(self._aggregate_join(register, key, group, items))
+        if across:
+            reached_by = [
+                source for column in across if column.node is None for source in self.plan.sources(column)
+            ]
+            text = f"FROM {self.source(register, reached_by)} s {' '.join(joins)}"
+            self._put_down(register, f"b_{register}_{level}", across, items, text)
+        for depth in sorted({column.depth for column in columns} - {0}):
+            here = [column for column in columns if column.depth == depth]
+            windows = [column for column in here if isinstance(column.node, Window)]
+            for column in here:
+                if column not in windows:
+                    below = (
+                        self.inline[c.key].step for c in self.plan.sources(column) if c.key in self.inline
+                    )
+                    self.inline[column.key] = Inline(
+                        1 + max(below, default=0), self._projection(column), column
+                    )
+            if windows and self.beside:
+                self._settle(register, f"e_{register}_{level}_{depth}", windows)
+            if windows:
+                self._put_down(
+                    register, f"p_{register}_{level}_{depth}", windows, *self._windows(register, windows)
+                )
 
-    def _stacked(
-        self, register: str, relation: str, items: list[str], text: str, ordered: bool = False
-    ) -> str:
-        """Put columns of a register down as a table of their own; gives all that there is now.
+    def _settle(self, register: str, relation: str, windows: list[Column]) -> None:
+        """Put down what windows rank and add up: it is read again by whatever reads the windows."""
+        read = {c.key: c for column in windows for c in self.plan.sources(column) if c.key in self.inline}
+        columns = [c for c in read.values() if c.node is not None and c.node.type.kind == "num"]
+        if columns:
+            items = [item for column in columns for item in self._stored(column.key)]
+            self._put_down(register, relation, columns, items, f"FROM {self.source(register, columns)} s")
 
-        The first one holds the fields of the register too. The tables of a register have the same rows in the same
-        order, so that they can be read side by side and nothing is copied from one to the next. `ordered` tells that
-        the query only adds to what lies there in that order.
+    def _windows(self, register: str, columns: list[Column]) -> tuple[list[str], str]:
+        """Windows as items and where they come from.
+
+        One with an order sorts all that it is given, so that it is given only what it reads; all others are groups,
+        counted once and looked up.
         """
-        stack, stored = self.stacks[register], self.stored[register]
-        items = [_named(item) for item in items] if relation[0] != "p" else items
-        if not stack:
-            items = [item for item in self._fields(register) if item not in items] + items
-        stack.append(self.prefix + relation)
-        stored.update(_named(item) for item in items)
-        order = "" if ordered else " ORDER BY __row"
-        self.made.append((stack[-1], f"SELECT {', '.join(items)} FROM ({text}) t{order}"))
-        if self.beside:
-            self.readers[name(stack[-1])] += 2
-        return f"SELECT * FROM {self._together(register)}"
-
-    def _together(self, register: str) -> str:
-        """All tables of a register side by side, to select from."""
-        one, *others = [name(relation) for relation in self.stacks[register]]
-        return f"({' POSITIONAL JOIN '.join([f'FROM {one}', *others])})" if others else one
-
-    def _windows(self, columns: list[Column], text: str) -> tuple[list[str], str]:
-        """Windows over a query: those with an order as such, all others as groups counted once and looked up."""
-        env, items, grouped = Env(columns[0].register), [], defaultdict(list)
+        text = self.source(register, [c for column in columns for c in self.plan.sources(column)])
+        env, joins = Env(register, "s"), []
+        items: list[str] = []
+        grouped: dict[tuple[Node, ...], list[Column]] = defaultdict(list)
         for column in columns:
             node = column.node
             assert isinstance(node, Window)
@@ -316,66 +336,24 @@ class Backend:
                 items += self._store(column, self.window(node, env))
             else:
                 grouped[node.groups].append(column)
-        source = f"SELECT t.* FROM ({text}) t"
         for at, (groups, members) in enumerate(grouped.items()):
-            keys = [self.sql(group, env).text for group in groups]
-            values = [
-                item
-                for column in members
-                for item in self._store(column, self.window(column.node, env, grouped=True))  # type: ignore[arg-type]
-            ]
-            alias = f"g{at}"
+            own = Env(register)
+            keys = [self.sql(group, own).text for group in groups]
+            values: list[str] = []
+            for column in members:
+                assert isinstance(column.node, Window)
+                values += self._store(column, self.window(column.node, own, grouped=True))
+            read = [c for column in members for c in self.plan.sources(column)]
             picked = ", ".join([*(f"{key} AS k{n}" for n, key in enumerate(keys)), *values])
             by = f" GROUP BY {', '.join(str(n + 1) for n in range(len(keys)))}" if keys else ""
-            on = " AND ".join(f"{alias}.k{n} IS NOT DISTINCT FROM ({key})" for n, key in enumerate(keys))
-            names = ", ".join(f"{alias}.{_named(value)}" for value in values)
-            joined = f"(SELECT {picked} FROM ({text}){by}) {alias}"
-            source = source.replace("SELECT t.*", f"SELECT t.*, {names}", 1) + (f" LEFT JOIN {joined} ON {on}" if keys else f" CROSS JOIN {joined}")  # fmt: skip
-            items += [_named(value) for value in values]
-        return items, source
-
-    def _prepare_late(self, register: str) -> None:
-        """Write what says something of one row only; each stands after what it reads."""
-        for column in self.plan.ordered:
-            if column.register == register and column.key not in self.plan.early:
-                depths = (self.late[s.key].depth for s in self.plan.sources(column) if s.key in self.late)
-                step = 1 + max(depths, default=0)
-                self.late[column.key] = Late(step, self._projection(column), column)
-
-    def rows(self, register: str, nodes: Iterable[Node]) -> str:
-        """The final rows of a register with what some expressions read, to select from."""
-        open_columns = [column for node in nodes for column in self.plan.read_by(register, node)]
-        needed: dict[int, dict[str, Late]] = defaultdict(dict)
-        while open_columns:
-            late = self.late.get(open_columns.pop().key)
-            if late is not None and late.column.key not in needed[late.depth]:
-                needed[late.depth][late.column.key] = late
-                open_columns += self.plan.sources(late.column)
-        text = self.final[register]
-        for depth in sorted(needed):
-            parts = ", ".join(item for late in needed[depth].values() for item in late.items)
-            text = f"(SELECT *, {parts} FROM {text})" if parts else text
-        return text
-
-    def _fields(self, register: str) -> list[str]:
-        """The fields of a register that anything reads."""
-        spec = self.vocabulary.registers[register]
-        wanted = {spec.id_field, spec.name_field, *self.plan.fields.get(register, ())}
-        return ["__row", *(name(f) for f in spec.fields if f in wanted)]
-
-    def _carried(self, register: str, level: int) -> list[str]:
-        """What later layers or the results still read: nothing else is carried up."""
-        items = self._fields(register)
-        for column in self.plan.ordered:
-            key = column.key
-            if column.register != register or column.level > level or key not in self.shapes:
-                continue
-            if key in self.plan.kept or self.plan.last_read.get(key, 0) > level:
-                items.append(column.id)
-                den = self.shapes[key].den
-                if den and not numbers.literal(den):
-                    items.append(den)
-        return items
+            found = f"(SELECT {picked} FROM {self.source(register, read)}{by}) g{at}"
+            same = " AND ".join(
+                f"g{at}.k{n} IS NOT DISTINCT FROM {self.sql(group, env).text}"
+                for n, group in enumerate(groups)
+            )
+            joins.append(f"LEFT JOIN {found} ON {same}" if keys else f"CROSS JOIN {found}")
+            items += [f"g{at}.{value.rpartition(' AS ')[2]}" for value in values]
+        return items, f"FROM {text} s {' '.join(joins)}"
 
     def _projection(self, column: Column) -> list[str]:
         assert column.node is not None
@@ -409,11 +387,11 @@ class Backend:
 
     # -- reaching and aggregating ----------------------------------------------------------------------------
 
-    def _reach_join(self, row: Row, group: list[Column], level: int, own: Env, joined: list[str]) -> str:
+    def _reach_join(self, row: Row, group: list[Column], own: Env, joined: list[str]) -> str:
         assert row.of is not None
         target = self.vocabulary.registers[row.register]
         alias = f"j{group[0].id}"
-        source = self.table(row.register, level)
+        source = self.source(row.register, [c for column in group for c in self.plan.sources(column)])
         base = self.leaf(row.of, ("field", row.via), own)
         for column in group:
             value = self.leaf(Row(row.register), column.leaf, Env(row.register, alias))
@@ -425,17 +403,12 @@ class Backend:
         return any(looks_out(part) for part in parts)
 
     def _aggregate_join(
-        self,
-        register: str,
-        level: int,
-        key: tuple[Any, ...],
-        group: list[Column],
-        own: Env,
-        joined: list[str],
+        self, register: str, key: tuple[Any, ...], group: list[Column], joined: list[str]
     ) -> str:
         rows, link, hop, correlated, latest, special = key
         alias = f"a{group[0].id}"
-        source = self.table(rows, level)
+        read = [c for column in group for c in self.plan.sources(column)]
+        source = self.source(rows, read)
         env = Env(rows, "i", register, "o")
         subject = self.vocabulary.registers[register]
         match_on = name(hop) if hop else name(subject.id_field)
@@ -446,7 +419,7 @@ class Backend:
         origin = f"{source} i"
         k = f"i.{name(link)}"
         if correlated:
-            origin += f" JOIN {self.table(register, level)} o ON i.{name(link)} = o.{match_on}"
+            origin += f" JOIN {self.source(register, read)} o ON i.{name(link)} = o.{match_on}"
             k = f"o.{name(subject.id_field)}"
             match_on = name(subject.id_field)
         base = f"i.{name(link)} IS NOT NULL" + (f" AND i.__n <= {latest[0]}" if latest else "")
@@ -1055,11 +1028,6 @@ class Backend:
                 function = "min" if node.fn == "lowest" else "max"
                 return replace(value, text=f"({function}({value.text}){only}{over})", nullable=True)
         raise AssertionError(node.fn)
-
-
-def _named(item: str) -> str:
-    """The name of a SELECT item."""
-    return item.rpartition(" AS ")[2]
 
 
 def _plain_den(value: Sql) -> Sql:

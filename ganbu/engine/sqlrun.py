@@ -42,7 +42,7 @@ class SqlComputed:
         if known_at:
             snapshot = replace(snapshot, known_at=moment(known_at).isoformat(" "))
         self.backend = Backend(self.plan, snapshot, prefix, self.beside)
-        self.compiled = self.backend.build(set(wanted))
+        self.relations = self.backend.build(set(wanted))
 
     def query(self, text: str) -> pa.Table:
         """The answer to a query over the relations. Raises PackError where a number or date has no place."""
@@ -81,18 +81,18 @@ class SqlComputed:
         """The rows an aggregate counted, or might have counted."""
         vocabulary = self.program.vocabulary
         subject, rows = vocabulary.registers[register], vocabulary.registers[definition.register]
-        relation = self.compiled.final[register]
+        relation = self.backend.source(register)
         key = path.via if path.of is not None else definition.key or subject.id_field
         whom = f"SELECT {name(key)} FROM {relation} WHERE {name(subject.id_field)} = {quoted(identity)}"
-        layers = self.backend.layers.get(rows.name)
-        if layers is None or rows.name not in self.snapshot.loaded:
+        if rows.name not in self.backend.visible or rows.name not in self.snapshot.loaded:
             return []
-        condition = "TRUE"
+        condition, read = "TRUE", []
         if definition.where is not None and not looks_out(definition.where):
+            read = [definition.where]
             condition = f"({self.backend.sql(definition.where, Env(rows.name, 'i')).text}) IS NOT FALSE"
         kept = "".join(f", v.{name(field)}" for field in fields)
         order = f" ORDER BY v.{name(rows.order)}, v.__row" if rows.order else " ORDER BY v.__row"
-        base = f"{layers[0][1]} v JOIN {layers[-1][1]} i ON i.__row = v.__row"
+        base = f"{name(self.backend.visible[rows.name])} v JOIN {self.backend.rows(rows.name, read)} i ON i.__row = v.__row"
         found: list[dict[str, Any]] = self.query(
             f"SELECT v.{name(rows.id_field)} AS __id{kept} FROM {base} "
             f"WHERE v.{name(definition.link)} = ({whom}) AND {condition}{order} LIMIT {limit}"

@@ -378,13 +378,13 @@ def test_scenarios_cannot_pass_emptily():
 
 
 def test_an_unknown_engine_is_named():
-    assert set(ENGINES) == {"kernel", "duckdb"}
-    with pytest.raises(MisuseError, match="spark"):
+    assert set(ENGINES) == {"kernel", "duckdb", "spark"}
+    with pytest.raises(MisuseError, match="polars"):
         evaluate(
             _pack("policy: 甲\nkind: score\ncomponents: {a: 1}\n"),
             Records.from_rows({"person": P}),
             date(2025, 6, 30),
-            engine="spark",
+            engine="polars",
         )
 
 

@@ -1,0 +1,274 @@
+"""Spark gives the same cells: on scenarios of every kind of policy, on random rules and records, on a cluster.
+
+All shipped scenarios: GANBU_ALL_SCENARIOS=1 pytest tests/engine/test_spark.py (a quarter of an hour).
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from ganbu import Records, load_pack
+from ganbu.bench.data import corps
+from ganbu.engine import scenario
+from ganbu.engine.policy import KINDS, shipped_packs
+from ganbu.engine.run import Store, evaluate
+from ganbu.errors import MisuseError, PackError
+from ganbu.records.province import gather
+from tests.engine.test_engines_agree import _text, records
+from tests.engine.test_random_policies import policies
+
+pytest.importorskip("pyspark")
+# One Java machine for all of them.
+pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.timeout(900)]
+AS_OF = date(2024, 2, 29)
+PACKS = {name: load_pack(folder) for name, folder in shipped_packs()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_core():
+    os.environ |= {
+        "SPARK_CONF_DIR": str(Path(__file__).with_name("spark")), "GANBU_SPARK_MASTER": "local[1]", "GANBU_SPARK_MEMORY": "2g",
+        "GANBU_SPARK_JAVA": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    }  # fmt: skip
+    yield
+    for name in ("SPARK_CONF_DIR", "GANBU_SPARK_MASTER", "GANBU_SPARK_MEMORY", "GANBU_SPARK_JAVA"):
+        del os.environ[name]
+
+
+def _chosen() -> list:
+    """A few scenarios for each kind of policy, from as many packs as there are; or all."""
+    found = {}
+    left = dict.fromkeys(KINDS, 2)
+    for pack in PACKS.values():
+        for body in pack.scenarios:
+            told = {
+                policy for step in [body, *(body.get("steps") or [])] for policy in (step.get("expect") or {})
+            }
+            kinds = {pack.reach[policy].kind for policy in told if policy in pack.reach}
+            wanted = [kind for kind in kinds if left[kind]]
+            if wanted or os.environ.get("GANBU_ALL_SCENARIOS"):
+                found[f"{pack.name}/{body['scenario']}"] = (pack, body)
+                for kind in wanted:
+                    left[kind] -= 1
+                if not os.environ.get("GANBU_ALL_SCENARIOS"):
+                    break
+    assert not any(
+        left[kind] == 2
+        for kind in KINDS
+        if kind in {p.kind for pack in PACKS.values() for p in pack.policies.values()}
+    )
+    return [pytest.param(*one, id=name) for name, one in found.items()]
+
+
+@pytest.mark.parametrize(("pack", "body"), _chosen())
+def test_scenarios_give_the_same_cells_in_spark(pack, body, monkeypatch):
+    def everywhere(*args, **options):
+        one = evaluate(*args, **options)
+        try:
+            other = evaluate(*args, **options, engine="spark")
+        except MisuseError as error:  # it says so where it cannot be exact; then there is nothing to compare
+            assert "比值" in str(error)
+            return one
+        for policy in one.names:
+            assert other.rows(policy) == one.rows(policy), policy
+        other.close()
+        return one
+
+    monkeypatch.setattr(scenario, "evaluate", everywhere)
+    assert scenario.run_scenario(pack, body).failures == []
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("everything")
+    (folder / "pack.yaml").write_text(_text(), "utf-8")
+    return load_pack(folder)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(rows=records())
+def test_random_records_give_the_same_cells_in_spark(everything, rows):
+    store = Store(Records.from_rows(rows))
+    one, other = evaluate(everything, store, AS_OF), evaluate(everything, store, AS_OF, engine="spark")
+    for policy in one.names:
+        assert other.rows(policy) == one.rows(policy), policy
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=policies(), rows=records())
+def test_random_policies_give_the_same_cells_in_spark(text, rows):
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pack.yaml").write_text(text, "utf-8")
+        pack = load_pack(Path(folder))
+    store = Store(Records.from_rows(rows))
+    one = evaluate(pack, store, AS_OF)
+    try:
+        other = evaluate(pack, store, AS_OF, engine="spark")
+        found = {policy: other.rows(policy) for policy in one.names}
+    except (MisuseError, PackError) as error:  # numbers beyond 38 digits are refused, and it says so
+        assert "比值" in str(error) or "溢出" in str(error)
+        return
+    assert found == {policy: one.rows(policy) for policy in one.names}
+
+
+def test_the_records_behind_a_number_are_found_in_spark(pack):
+    from ganbu.engine.explain import explain
+
+    made = pack("policy: 甲\nkind: score\ncomponents: {优秀: \"5 * count(年度考核, 等次 = '优秀')\"}\n")
+    store = Store(
+        Records.from_rows(
+            {"person": [{"person_id": "p"}], "assessment": [{"person": "p", "year": 2020, "grade": "优秀"}]}
+        )
+    )
+    run = evaluate(made, store, AS_OF, engine="spark")
+    assert run.engine == "spark" and run.table("甲")["数值"].to_pylist() == [5]
+    assert explain(made, "甲", "p", store, AS_OF)
+
+
+RULES = """
+policy: 资格
+kind: eligibility
+require: {任满三年: "full_years(任职, 职务层次 = '乡科级正职') >= 3", 近三年优秀: "count(年度考核, 等次 = '优秀', last:3 年) >= 1"}
+---
+policy: 分
+kind: score
+components: {考核: {value: "{优秀: 3, 称职: 2, 其他: 0}[last(年度考核).等次] / 7", round: 2}, 奖励: "count(奖励)"}
+---
+policy: 名次
+kind: rank
+value: 分.数值
+groups: [性别]
+shares: {优秀: 20%, 称职: rest}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A real cluster on loopback: a master and two workers, each with an executor of its own."""
+    import pyspark
+
+    where = tmp_path_factory.mktemp("cluster")
+    start = Path(pyspark.__file__).parent / "bin" / "spark-class"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"spark://127.0.0.1:{port}"
+    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
+
+    def begin(*words: str) -> subprocess.Popen[bytes]:
+        # A group of its own: whoever kills a worker kills its executor too.
+        with (where / "log").open("ab") as log:
+            return subprocess.Popen(
+                [str(start), *words], env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    running = [
+        begin(
+            "org.apache.spark.deploy.master.Master",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--webui-port",
+            "0",
+        )
+    ]
+    _until(lambda: _answers(port))
+    for at in range(2):
+        running.append(
+            begin(
+                "org.apache.spark.deploy.worker.Worker",
+                "--host",
+                "127.0.0.1",
+                "--webui-port",
+                "0",
+                "-c",
+                "1",
+                "-m",
+                "1g",
+                "-d",
+                str(where / f"worker{at}"),
+                address,
+            )
+        )
+    yield address, running
+    for process in running:
+        _kill(process)
+
+
+def _until(there, seconds=60):
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.1)
+
+
+def _answers(port):
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _kill(process):
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+
+def test_a_cluster_evaluates_a_province_though_a_worker_is_killed(cluster, tmp_path):
+    address, running = cluster
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "pack.yaml").write_text(RULES, "utf-8")
+    for at, people in enumerate((3600, 3000)):
+        Records.from_tables(corps(people)).write(tmp_path / f"county{at}")
+    gather({"甲县": tmp_path / "county0", "乙县": tmp_path / "county1"}, tmp_path / "province")
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def begin(engine, **more):
+        words = [
+            "-m",
+            "ganbu.cli",
+            "province",
+            "evaluate",
+            str(tmp_path / "province"),
+            str(tmp_path / "rules"),
+            "--as-of",
+            "2026-06-30",
+        ]
+        return subprocess.Popen(
+            [sys.executable, *words, "--engine", engine, "--out", str(tmp_path / engine)], env={**os.environ, **more},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    with begin(
+        "spark", GANBU_SPARK_MASTER=address, GANBU_SPARK_WORK=str(work), SPARK_LOCAL_IP="127.0.0.1"
+    ) as asked:
+        # The first step is on disk, those after it are not: now a worker dies.
+        _until(lambda: asked.poll() is not None or list(work.glob("*/r1_*/_SUCCESS")), 300)
+        assert asked.poll() is None, asked.stderr.read()
+        _kill(running[1])
+        said = asked.communicate(timeout=600)
+    assert asked.returncode == 0, said
+    with begin("kernel") as alone:
+        said = alone.communicate(timeout=120)
+    assert alone.returncode == 0, said
+    for region in ("甲县", "乙县"):
+        for policy in ("资格", "分", "名次"):
+            one, two = (
+                pq.read_table(tmp_path / engine / region / f"{policy}.parquet")
+                for engine in ("kernel", "spark")
+            )
+            assert one.num_rows in (3600, 3000) and two.equals(one), (region, policy)
+    assert list(work.iterdir()) == [], "what was put down on the way is cleared away"
+    shutil.rmtree(tmp_path / "province")
