@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-dev
 
 test: lint
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --cov=ganbu --cov-report= --ignore=tests/browser
+	$(BIN)/pytest -n auto --dist loadgroup --cov=ganbu --cov-report= --ignore=tests/browser
 	tests/with-postgres $(BIN)/pytest -n auto --cov=ganbu --cov-append --cov-report= tests/web tests/access
 	$(BIN)/pytest tests/browser
 	$(BIN)/coverage report --skip-covered --fail-under=90

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ganbu.bench.data import AS_OF, corps
 from ganbu.bench.hand import CONDITIONS, SCALES, STATEMENTS
+from ganbu.bench.yardsticks import RANKS, django_loops, yardsticks
 from ganbu.engine.duck import DuckComputed
 from ganbu.engine.evaluator import Evaluator
 from ganbu.engine.policy import load_pack
@@ -26,7 +27,9 @@ from ganbu.errors import GanbuError
 
 PACK = Path(__file__).with_name("pack.yaml")
 FEW = 1000
+DJANGO = 10_000  # people above whom loops over objects are not waited for
 ENGINES = ("kernel", "duckdb")
+YARDSTICKS = ("python", "polars", "zen", "openfisca")
 
 
 class DifferenceError(GanbuError):
@@ -37,7 +40,7 @@ def engine_bench(people: int, repeats: int = 3) -> dict[str, Any]:
     """CPU seconds of each engine and of the hand-written query; raises on any difference.
 
     `ratio_to_duckdb` is the default engine (kernel) over the hand-written DuckDB SQL, `sql_ratio_to_duckdb` our own
-    SQL over it; both include lowering the policies, and every outcome, value, date and reason of all forty rules.
+    SQL over it, `ratio_to_polars` and so on the default engine over each yardstick; ours include lowering the policies, and every outcome, value, date and reason of all forty rules.
     The growth exponent compares with a tenth of the people.
     """
     small_size = max(FEW, people // 10)
@@ -50,6 +53,11 @@ def engine_bench(people: int, repeats: int = 3) -> dict[str, Any]:
         found[f"{engine}_growth_exponent"] = _exponent(
             large[f"{engine}_cpu_s"], small[f"{engine}_cpu_s"], people / small_size
         )
+    for name in [key.removesuffix("_cpu_s") for key in large if key.endswith("_cpu_s")]:
+        if name in (*YARDSTICKS, "django"):
+            found[f"ratio_to_{name}"] = large["kernel_cpu_s"] / large[f"{name}_cpu_s"]
+    if "django_cpu_s" in small:
+        found["ratio_to_django_at_a_tenth"] = small["kernel_cpu_s"] / small["django_cpu_s"]
     found["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return found
 
@@ -59,13 +67,23 @@ def _exponent(large: float, small: float, factor: float) -> float:
 
 
 def _timed(people: int, repeats: int) -> dict[str, Any]:
-    store = Store(Records.from_tables(corps(people)))
+    tables = corps(people)
+    store = Store(Records.from_tables(tables))
     pack, day = load_pack(PACK), date.fromisoformat(AS_OF)
     connection = store.tables.connection
     seconds: dict[str, list[float]] = {"hand": [], "lowering": [], **{engine: [] for engine in ENGINES}}
     runs: dict[str, Run] = {}
+    for text in STATEMENTS:
+        connection.execute(text)
+    facts = connection.sql("SELECT * FROM hand_facts ORDER BY person_id").to_arrow_table()
+    others = yardsticks(tables, facts)
     for _ in range(repeats):
         seconds["hand"].append(_cpu(lambda: [connection.execute(text) for text in STATEMENTS]))
+        for name, (run_other, columns) in others.items():
+            started = time.process_time()
+            told = run_other()
+            seconds.setdefault(name, []).append(time.process_time() - started)
+            _same(connection, name, told, columns)
         seconds["lowering"].append(_cpu(lambda: Evaluator(pack, day).wanted(pack.policies)))
         for engine in ENGINES:
             if engine in runs:
@@ -74,6 +92,10 @@ def _timed(people: int, repeats: int) -> dict[str, Any]:
             runs[engine] = evaluate(pack, store, day, engine=engine)
             _read_all(runs[engine])
             seconds[engine].append(time.process_time() - started)
+    if people <= DJANGO:
+        taken, told = django_loops(tables)
+        seconds["django"] = [taken]
+        _same(connection, "django", told, (*CONDITIONS, *SCALES, *RANKS))
     cells = sum(_compare(connection, run) for run in runs.values())
     for run in runs.values():
         run.close()
@@ -106,6 +128,23 @@ def _cpu(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
+
+
+def _same(connection: Any, name: str, told: pa.Table, columns: tuple[str, ...]) -> None:
+    """A yardstick against the hand-written tables: conditions met, scores, places; raises on any difference."""
+    connection.register("told", told)
+    for column in columns:
+        table = "hand_rank" if column in RANKS else "hand_res"
+        both = (
+            (f"coalesce(h.{column}, FALSE)", f"coalesce(o.{column}, FALSE)")
+            if column in CONDITIONS
+            else (f"h.{column}", f"o.{column}")
+        )
+        query = f"SELECT count(*) FILTER (WHERE {both[0]} IS DISTINCT FROM {both[1]}), count(*) FROM told o JOIN {table} h USING (person_id)"
+        [(different, total)] = connection.execute(query).fetchall()
+        if different or total != told.num_rows:
+            raise DifferenceError(f"{name} {column}：{total} 格中有 {different} 格与手写查询不同")
+    connection.unregister("told")
 
 
 def _compare(connection: Any, run: Run) -> int:

@@ -53,6 +53,8 @@ class Program:
     catalogues: dict[str, Any] = field(default_factory=dict)
     outputs: Callable[[str, str], tuple[str, Type] | None] = lambda policy, column: None
     virtual: Callable[[str], Register | None] = lambda name: None
+    # What an engine worked out of the definitions for a run, for the next one that asks for the same.
+    remembered: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
     _hidden: dict[tuple[str, Node], str] = field(default_factory=dict)
     _binding: list[tuple[str, str]] = field(default_factory=list)
 

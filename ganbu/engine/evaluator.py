@@ -124,6 +124,7 @@ class Evaluator:
         self.judged: dict[str, Judged] = {}
         self.virtual: dict[str, list[tuple[str, str]]] = {}
         self._lowering: list[str] = []
+        self._wanted: dict[Any, dict[str, list[Node]]] = {}
 
     def judge(self, policy_name: str) -> Judged:
         """Lower a policy once. Raises PackError; policies that read each other in a circle are refused."""
@@ -295,9 +296,14 @@ class Evaluator:
     def wanted(
         self, policies: Iterable[str], more: Mapping[str, Iterable[str]] | None = None
     ) -> dict[str, list[Node]]:
-        """By register, everything these policies show; `more` asks for further facts."""
+        """By register, everything these policies show; `more` asks for further facts. Asked again, the same object."""
+        names = tuple(policies)
+        asked = (names, tuple((register, tuple(facts)) for register, facts in (more or {}).items()))
+        if asked in self._wanted:
+            return self._wanted[asked]
         found: dict[str, list[Node]] = {}
-        for policy_name in policies:
+        self._wanted = {asked: found}
+        for policy_name in names:
             judged = self.judge(policy_name)
             found.setdefault(judged.shown_register, []).extend(self.columns(judged).values())
         for register, facts in (more or {}).items():

@@ -140,6 +140,8 @@ class Pack:
     own: dict[str, Mapping] = field(default_factory=dict)
     scenarios: list[Mapping] = field(default_factory=list)
     words: Vocabulary | None = None
+    # What was made of the pack for a day: rules do not change between two runs of one process.
+    ready: dict[date, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -26,6 +26,7 @@ from ganbu.errors import MisuseError, OpenValueError, PackError, nearest
 
 ENGINES = ("kernel", "duckdb", "spark")
 REASONS = ("依据", "缺少", "不能排除")
+KEPT_DAYS = 4  # days for which a pack remembers what its policies were lowered to
 
 
 class Store:
@@ -121,16 +122,15 @@ class Run:
             return _as_table(self.rows(policy))
         cells = self._fetch(judged)
         columns: dict[str, Any] = {"对象": cells["对象"].values, "名称": cells["名称"].values}
-        raw = {"对象": cells["对象"].values}
+        told: dict[str, Any] = {}
         for at, output in enumerate(judged.outputs):
             if output.labels:
-                raw[f"#{at}"] = cells[f"#{at}"].exact()
+                words = _said(cells[f"#{at}"].values, output.labels)
+                before = told.get(output.label)
+                told[output.label] = words if before is None else _joined(before, words)
             else:
                 columns[output.label] = cells[f"#{at}"].arrow()
-        masks = {output.label for output in judged.outputs if output.labels}
-        for label, words in self._reasons(judged, raw).items():
-            if label in masks:
-                columns[label] = pa.array(["；".join(items) for items in words], pa.string())
+        columns.update({label: told[label] for label in REASONS if label in told})
         return pa.table(columns)
 
     def df(self, policy: str) -> Any:
@@ -250,6 +250,21 @@ def _decoded(values: list[Any], labels: tuple[str, ...]) -> list[list[str]]:
     return result
 
 
+def _said(masks: Any, labels: tuple[str, ...]) -> Any:
+    """The labels of each mask as one text; there are few different masks, however many rows."""
+    whole = pa.chunked_array(masks) if isinstance(masks, list) else masks
+    coded = (whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole).dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    words = ["；".join(items) for items in _decoded(coded.dictionary.to_pylist(), labels)]
+    return pc.fill_null(pa.array(words, pa.string()).take(coded.indices), "")
+
+
+def _joined(one: Any, two: Any) -> Any:
+    both = pc.and_(pc.not_equal(one, ""), pc.not_equal(two, ""))
+    return pc.binary_join_element_wise(one, two, pc.if_else(both, "；", ""))
+
+
 def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     plain: dict[str, list[Any]] = {}
@@ -316,6 +331,17 @@ def _filled(path: str, values: Mapping[str, Any]) -> bool:
     return len(parts) >= 2 and parts[0] == "parameters" and values.get(parts[1]) not in (None, REQUIRED)
 
 
+def _evaluator(pack: Pack, as_of: date, parameters: Mapping[str, Mapping[str, Any]]) -> Evaluator:
+    """The policies lowered for a day; kept with the pack where nothing is filled in for one run only."""
+    if any(parameters.values()):
+        return Evaluator(pack, as_of, parameters)
+    if as_of not in pack.ready:
+        while len(pack.ready) >= KEPT_DAYS:
+            del pack.ready[next(iter(pack.ready))]
+        pack.ready[as_of] = Evaluator(pack, as_of)
+    return pack.ready[as_of]  # type: ignore[no-any-return]
+
+
 def evaluate(
     pack: Pack,
     records: Records | Store,
@@ -337,7 +363,7 @@ def evaluate(
         raise MisuseError(f"没有引擎“{engine}”：可用 {'、'.join(ENGINES)}")
     store = records if isinstance(records, Store) else Store(records)
     names, skipped = chosen(pack, policies, as_of, parameters or {})
-    evaluator = evaluator or Evaluator(pack, as_of, parameters)
+    evaluator = evaluator or _evaluator(pack, as_of, parameters or {})
     if policies is None:
         names = _complete(evaluator, names, skipped)
     wanted = evaluator.wanted(names, more)

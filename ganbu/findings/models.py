@@ -6,7 +6,11 @@ from django.db import models
 
 
 class EvaluationRun(models.Model):
-    """A run of adopted packs on a day (评估); `change` is the last change of the record it saw."""
+    """A run of adopted packs on a day (评估); `change` is the last change of the record it saw.
+
+    `kept` lists pack, policy, rows and fingerprint of what lies as Parquet in `runs/` of the data folder; `rules` are
+    the fingerprints of the packs.
+    """
 
     made_at = models.DateTimeField("时间", auto_now_add=True)
     as_of = models.DateField("基准日")
@@ -17,6 +21,8 @@ class EvaluationRun(models.Model):
     seconds = models.FloatField(default=0)
     skipped = models.JSONField("未运行", default=list)
     counts = models.JSONField("各规则结果数", default=list)
+    kept = models.JSONField("全部结果", default=list)
+    rules = models.JSONField("规则包指纹", default=dict)
 
     class Meta:
         verbose_name = "评估"

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from django.conf import settings
 from django.db import transaction
 
 from ganbu.access import audit
+from ganbu.engine import keep
 from ganbu.engine.explain import explain
 from ganbu.engine.policy import load_pack
-from ganbu.engine.run import evaluate
+from ganbu.engine.records import Records
+from ganbu.engine.run import Store, evaluate
+from ganbu.errors import RecordsError
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records.corps import reading
 from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change, Setting
+from ganbu.records.snapshot import snapshot
 
 # Kinds whose outcomes ask something of somebody, and outcomes that ask nothing.
 TOLD = ("alert", "composition", "duty", "coverage", "consequence", "quota")
@@ -26,7 +39,12 @@ QUIET = frozenset(
 
 
 WANTED, FAILED = "evaluation", "evaluation.failed"
-KEPT_RUNS = 60  # runs whose findings are kept
+KEPT_RUNS = 60  # runs whose findings and results are kept
+
+
+def runs() -> Path:
+    """Where all results of runs lie, a folder for each (评估结果)."""
+    return Path(settings.HOME) / "runs"
 
 
 def want_run() -> None:
@@ -63,14 +81,18 @@ def due(day: date) -> bool:
 def run_adopted(day: date) -> EvaluationRun:
     """Evaluate every adopted pack for everybody on a day and keep what is to be acted on. Raises PackError."""
     begun = time.monotonic()
-    last = Change.objects.order_by("-id").values_list("id", flat=True).first() or 0
     kept: list[Finding] = []
     skipped: list[list[str]] = []
     counts: list[list[Any]] = []
+    stored: list[list[Any]] = []
+    rules: dict[str, str] = {}
     seen: set[str] = set()
-    with reading() as corps:
+    runs().mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=runs()))
+    with _settled() as (corps, last, known):
         for name in adopted():
             pack = load_pack(name)
+            rules[name] = keep.pack_fingerprint(pack)
             found = evaluate(pack, corps, day)
             skipped += [[name, s.policy, s.reason] for s in found.skipped]
             for policy in found.names:
@@ -78,32 +100,129 @@ def run_adopted(day: date) -> EvaluationRun:
                     continue
                 judged = found.evaluator.judge(policy)
                 seen.add(policy)
-                counts.append([name, policy, found.counts(policy)])
+                table = found.table(policy)
+                outcomes = table["结果"].to_pylist()
+                counts.append([name, policy, dict(Counter(outcomes).most_common())])
+                stored.append([name, policy, table.num_rows, keep.put(table, fresh / name, policy)])
                 kind = found.evaluator.pack.reach[policy].kind
                 if kind not in TOLD:
                     continue
                 reads = marked(found.evaluator.reads(policy))
-                for row in found.rows(policy):
+                loud = [at for at, outcome in enumerate(outcomes) if str(outcome) not in QUIET]
+                for row in table.take(pa.array(loud, pa.int64())).to_pylist():
                     if kind == "consequence" and row.get("生效中") is False:
                         continue
-                    outcome = str(row["结果"])
-                    if outcome in QUIET:
-                        continue
-                    kept.append(_finding(name, policy, judged.register.name, row, outcome, reads))
+                    kept.append(_finding(name, policy, judged.register.name, row, str(row["结果"]), reads))
             found.close()
     with transaction.atomic():
         run = EvaluationRun.objects.create(
-            as_of=day, known_at=datetime.now(), packs=list(adopted()), change=last,
-            subjects=len({f.subject for f in kept}), seconds=round(time.monotonic() - begun, 2), skipped=skipped, counts=counts,
+            as_of=day, known_at=known, packs=list(adopted()), change=last,
+            subjects=len({f.subject for f in kept}), seconds=round(time.monotonic() - begun, 2), skipped=skipped, counts=counts, kept=stored, rules=rules,
         )  # fmt: skip
         for one in kept:
             one.run = run
         Finding.objects.bulk_create(kept, batch_size=2000)
-        old = EvaluationRun.objects.order_by("-id").values_list("id", flat=True)[KEPT_RUNS:]
-        Finding.objects.filter(run__in=list(old)).delete()
+        old = list(EvaluationRun.objects.order_by("-id").values_list("id", flat=True)[KEPT_RUNS:])
+        Finding.objects.filter(run__in=old).delete()
+        folder = runs() / str(run.pk)
+        shutil.rmtree(folder, ignore_errors=True)  # of a run whose transaction was taken back
+        fresh.replace(folder)
         forget_asked()
         audit.append("evaluate", "、".join(adopted()), run=run.pk, as_of=day, findings=len(kept))
+    for number in old:
+        shutil.rmtree(runs() / str(number), ignore_errors=True)
     return run
+
+
+@contextmanager
+def _settled() -> Iterator[tuple[Store, int, datetime]]:
+    """The record with the last change that is in it, and the moment of that change."""
+    while True:
+        before = Change.objects.order_by("-id").values_list("id", "made_at").first() or (0, datetime.now())
+        with reading() as corps:
+            if (Change.objects.order_by("-id").values_list("id", flat=True).first() or 0) == before[0]:
+                yield corps, *before
+                return
+
+
+def verify() -> list[str]:
+    """What of the kept results is missing, or says something else than when it was written (核验评估结果)."""
+    wrong = []
+    for run in EvaluationRun.objects.order_by("-id")[:KEPT_RUNS]:
+        for pack, policy, _rows, told in run.kept:
+            try:
+                if keep.fingerprint(keep.get(runs() / str(run.pk) / pack, policy)) != told:
+                    wrong.append(f"评估 {run.pk} 的“{policy}”与当时的指纹不符")
+            except RecordsError as error:
+                wrong.append(f"评估 {run.pk}：{error}")
+    return wrong
+
+
+@dataclass
+class Replayed:
+    """A policy evaluated again as it was then (重放): whether it says the same, and for whom not."""
+
+    pack: str
+    policy: str
+    same: bool
+    changed: list[str]
+
+
+def replay(run: EvaluationRun) -> Iterator[Replayed]:
+    """Evaluate a run again, as of its day and as known at its moment. Raises PackError and RecordsError."""
+    corps = Store(_then(run.known_at))
+    for name in run.packs:
+        wanted = {policy: told for pack, policy, _rows, told in run.kept if pack == name}
+        if not wanted:
+            continue
+        found = evaluate(load_pack(name), corps, run.as_of, list(wanted), known_at=run.known_at.isoformat())
+        for policy, told in wanted.items():
+            table = found.table(policy)
+            same = keep.fingerprint(table) == told
+            changed = [] if same else _differing(keep.get(runs() / str(run.pk) / name, policy), table)
+            yield Replayed(name, policy, same, changed)
+        found.close()
+
+
+def _then(known: datetime) -> Records:
+    """The record with its history; a register of which nothing was known at the moment was not there."""
+    records = snapshot(history=True, vocabulary=vocabulary())
+    for name, table in list(records.tables.items()):
+        if not {"recorded_at", "superseded_at"} <= set(table.column_names):
+            continue
+        ends = table["superseded_at"]
+        there = pc.and_(
+            pc.less_equal(table["recorded_at"], known),
+            pc.or_kleene(pc.is_null(ends), pc.greater(ends, known)),
+        )
+        if not pc.any(there).as_py():
+            del records.tables[name]
+    return records
+
+
+def _differing(one: pa.Table, two: pa.Table) -> list[str]:
+    """The subjects of whom two tables say something else."""
+    told: list[Counter[str]] = [Counter(), Counter()]
+    for counted, table in zip(told, (one, two), strict=True):
+        counted.update(f"{row['对象']}\0{list(row.values())}" for row in table.to_pylist())
+    return sorted({key.split("\0")[0] for key in (told[0] - told[1]) + (told[1] - told[0])})
+
+
+def past(pack: str, policy: str, subject: str) -> list[tuple[EvaluationRun, dict[str, Any]]]:
+    """What each kept run said of a subject, latest first; runs that said the same are told once, the earliest (历次结论)."""
+    found: list[tuple[EvaluationRun, dict[str, Any]]] = []
+    for run in EvaluationRun.objects.order_by("-id")[:KEPT_RUNS]:
+        if not any(one[:2] == [pack, policy] for one in run.kept):
+            continue
+        try:
+            rows = keep.get(runs() / str(run.pk) / pack, policy, subject).to_pylist()
+        except RecordsError:
+            continue
+        for row in rows[:1]:
+            if found and all(found[-1][1].get(key) == row.get(key) for key in ("结果", "依据", "缺少")):
+                found.pop()
+            found.append((run, row))
+    return found
 
 
 def marked(registers: Iterable[str]) -> str:
@@ -117,8 +236,8 @@ def _finding(pack: str, policy: str, register: str, row: dict[str, Any], outcome
     due = row.get("期限") or row.get("截止日") or row.get("预测日期") or row.get("到龄日期")
     return Finding(
         pack=pack, policy=policy, register=register, subject=str(row["对象"])[:120], name=str(row.get("名称") or "")[:120],
-        outcome=outcome[:60], due=due.isoformat() if isinstance(due, date) else "", grounds="；".join(row.get("依据") or ())[:2000],
-        missing="；".join(row.get("缺少") or ())[:2000], reads=reads,
+        outcome=outcome[:60], due=due.isoformat() if isinstance(due, date) else "", grounds=(row.get("依据") or "")[:2000],
+        missing=(row.get("缺少") or "")[:2000], reads=reads,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,7 +147,7 @@ def _package(path: Path, region: str, vocabulary: Vocabulary) -> Iterator[Record
                 (Path(folder) / Path(name).name).write_bytes(archive.read(name, info))
             yield Records.open(folder, vocabulary)
     except RecordsError as error:
-        raise RecordsError(f"{region}：{error.message}") from error
+        raise RecordsError(f"{region}：{error}") from error
 
 
 def _identities(records: Records) -> list[dict[str, Any]]:
@@ -192,7 +192,7 @@ def _merge(found: list[tuple[str, dict[str, Any]]], who: _People, register: Regi
     keeper = next((at for at, (_, row) in enumerate(found) if latest and row["__since"] == latest), 0)
     region, kept = found[keeper]
     merged = f"{region}:{kept['person_id']}"
-    filled = {}
+    filled: dict[str, Any] = {}
     for other, row in found:
         who.members.append((merged, other, row["person_id"]))
         if row is kept:
@@ -281,7 +281,7 @@ def _complete(table: pa.Table, extra: set[str]) -> pa.Table:
     return table.select(sorted(table.column_names))
 
 
-def _write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _write(path: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
     pq.write_table(
         pa.table({name: pa.array(list(v), pa.string()) for name, v in zip(columns, by_column, strict=True)}),

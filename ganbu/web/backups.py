@@ -23,7 +23,7 @@ from ganbu.errors import MisuseError, RecordsError
 from ganbu.formats.zips import DAMAGE
 from ganbu.web.setup import migrate
 
-FOLDERS = ("uploads", "templates")
+FOLDERS = ("uploads", "templates", "runs")
 OWN = ("dossier.yaml",)  # files of the data folder that a department wrote itself
 ABOUT = "ganbu-backup.json"
 

@@ -1,4 +1,4 @@
-"""Commands of an installation (运维命令): serve, migrate, create-admin, verify, rotate-keys, backup, restore, work, adopt."""
+"""Commands of an installation (运维命令): serve, migrate, create-admin, verify, rotate-keys, backup, restore, work, adopt, runs, replay."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from ganbu.errors import GanbuError, MisuseError
 from ganbu.web.setup import migrate as bring_up
@@ -117,18 +118,73 @@ def adopt(
 
 @app.command()
 def verify() -> None:
-    """核验：审计链没有断，档案每一行与登记它的变更指纹相符。改动一个字节也能查出。"""
+    """核验：审计链没有断，档案每一行、每次评估的全部结果与当时的指纹相符。改动一个字节也能查出。"""
     ready()
     from ganbu.access import audit
+    from ganbu.findings import services
     from ganbu.records import writing
 
-    wrong = [*audit.verify(), *writing.verify()]
+    wrong = [*audit.verify(), *writing.verify(), *services.verify()]
     for line in wrong[:100]:
         out.print(f"[red]✗[/] {line}", highlight=False, soft_wrap=True)
     if wrong:
         raise GanbuError(f"核验不通过：{len(wrong)} 处")
     count, head = audit.head()
     out.print(f"审计 {count} 条、档案全部相符。最后一条的指纹：{head}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def runs() -> None:
+    """列出保存的评估：编号、基准日、规则数、结果行数、规则包有没有改过。"""
+    ready()
+    from ganbu.engine.keep import pack_fingerprint
+    from ganbu.engine.policy import load_pack
+    from ganbu.findings.models import EvaluationRun
+
+    table = Table("编号", "评估时间", "基准日", "规则", "结果行数", "规则包")
+    now: dict[str, str] = {}
+    for run in EvaluationRun.objects.exclude(kept=[]):
+        for name in run.rules:
+            try:
+                now[name] = now.get(name) or pack_fingerprint(load_pack(name))
+            except GanbuError:
+                now[name] = "没有了"
+        changed = [name for name, told in run.rules.items() if now[name] != told]
+        table.add_row(
+            str(run.pk), f"{run.made_at:%Y-%m-%d %H:%M}", str(run.as_of), str(len(run.kept)),
+            f"{sum(one[2] for one in run.kept):,}", f"改过：{'、'.join(changed)}" if changed else "没有改过",
+        )  # fmt: skip
+    out.print(table)
+
+
+@app.command()
+def replay(
+    number: Annotated[int, typer.Argument(help="评估的编号，见 ganbu runs")],
+) -> None:
+    """重放一次评估：按当时的基准日、当时已知的档案再算一遍，与当时的结果逐条比对。"""
+    ready()
+    from ganbu.findings import services
+    from ganbu.findings.models import EvaluationRun
+
+    run = EvaluationRun.objects.filter(pk=number).first()
+    if run is None:
+        raise MisuseError(f"没有编号为 {number} 的评估，见 ganbu runs")
+    if not run.kept:
+        raise MisuseError(f"评估 {number} 没有保存全部结果，不能重放")
+    total = differing = 0
+    for one in services.replay(run):
+        total += 1
+        if not one.same:
+            differing += 1
+            some = "、".join(one.changed[:5]) + ("等" if len(one.changed) > 5 else "")
+            out.print(
+                f"[red]✗[/] {one.pack} {one.policy}：{len(one.changed)} 个对象不同：{some}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if differing:
+        raise GanbuError(f"{total} 条规则中有 {differing} 条与当时不同（规则包改过的，见 ganbu runs）")
+    out.print(f"{total} 条规则，结果与当时完全相同", highlight=False)
 
 
 @app.command("rotate-keys")

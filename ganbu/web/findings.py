@@ -108,4 +108,7 @@ def reasons(request: HttpRequest, pk: int) -> HttpResponse:
         for clause in told.clauses:
             for fact in clause.facts:
                 fact.records = [r for r in fact.records if r.get("登记表") not in unseen]
-    return render(request, "web/reasons.html", {"finding": finding, "told": told, "wrong": wrong})
+    past = services.past(finding.pack, finding.policy, finding.subject)
+    return render(
+        request, "web/reasons.html", {"finding": finding, "told": told, "wrong": wrong, "past": past}
+    )

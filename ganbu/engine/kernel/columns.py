@@ -342,6 +342,8 @@ def chosen(conditions: Sequence[Array], values: Sequence[Col], numeric: bool) ->
             if condition:
                 v, ok, den = value.v, value.ok, value.den
             continue
+        if not condition.any():
+            continue
         v = np.where(condition, value.v, v)
         if value.ok is not None or ok is not None:
             ok = np.where(condition, value.known, np.True_ if ok is None else ok)

@@ -113,7 +113,7 @@ class Kernel:
 
         Raises PackError where a date has no place.
         """
-        self._needs = Needs(self.program, self.virtual, wanted)
+        self._needs = Needs.of(self.program, self.virtual, wanted)
         for register, nodes in wanted.items():
             place = Place(self.view(register))
             for node in nodes:
@@ -280,6 +280,20 @@ class Needs:
             if twin not in self.reads:
                 self.reads[twin] = []  # before its leaves: they may lead back by another way
                 self.reads[twin] = read(self._facts(twin[1]))
+
+    @classmethod
+    def of(
+        cls, program: Program, virtual: Mapping[str, list[tuple[str, str]]], wanted: Mapping[str, Iterable[Node]]
+    ) -> Needs:  # fmt: skip
+        """Counted once for what is wanted, and copied for each run of it."""
+        kept = program.remembered.get(id(wanted))
+        if kept is None or kept[0] is not wanted:
+            kept = (wanted, cls(program, virtual, wanted))
+            program.remembered = {id(wanted): kept}
+        fresh = cls.__new__(cls)
+        whole: Needs = kept[1]
+        fresh.reads, fresh.readers, fresh.asked = dict(whole.reads), whole.readers.copy(), whole.asked.copy()
+        return fresh
 
     def _facts(self, node: Node) -> list[tuple[str, str]]:
         """The facts an expression reads, paths included; conditions in it are counted on the way."""
