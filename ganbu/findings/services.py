@@ -87,7 +87,7 @@ def run_adopted(day: date) -> EvaluationRun:
     stored: list[list[Any]] = []
     rules: dict[str, str] = {}
     seen: set[str] = set()
-    runs().mkdir(parents=True, exist_ok=True)
+    runs().mkdir(0o700, parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=runs()))
     with _settled() as (corps, last, known):
         for name in adopted():

@@ -1,0 +1,179 @@
+"""Counties gathered into one: identities, people known in several, rows sent twice, results handed back."""
+
+import json
+import zipfile
+from datetime import date
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from ganbu import Records, evaluate, load_pack
+from ganbu.cli import app
+from ganbu.errors import GanbuError, MisuseError, RecordsError
+from ganbu.records.province import Gathered, gather, hand_back
+
+NUMBER = "110101198001010010"
+RULES = """
+policy: 奖励数
+kind: score
+components: {奖: count(奖励), 在任: "count(任职, 免职时间 is missing)"}
+---
+policy: 名次
+kind: rank
+value: 奖励数.数值
+groups: []
+counts: {红榜: 1}
+---
+policy: 女干部
+kind: quota
+parts: {女: {where: "性别 = '女'", at_least: 1}}
+"""
+
+
+def _county(folder, who, **more):
+    rows = {
+        "person": [{"person_id": "1", "name": who, "sex": "女", "birth_date": date(1980, 1, 1), **more}, {"person_id": "2", "name": f"{who}二", "sex": "男", "birth_date": date(1990, 2, 28)}],
+        "unit": [{"unit_id": "局", "name": f"{who}局"}],
+        "appointment": [{"person": "1", "unit": "局", "title": "局长", "start_date": date(2015, 1, 1), "end_date": date(2020, 1, 1)}],
+        "award": [{"person": "1", "name": "先进", "date": date(2019, 5, 1)}, {"person": "2", "name": "先进", "date": date(2019, 5, 1)}],
+    }  # fmt: skip
+    return Records.from_rows(rows)
+
+
+@pytest.fixture
+def counties(tmp_path):
+    """甲县 and 乙县 both know one person by number; 乙县 holds the post of today and lacks the party date."""
+    one = _county(tmp_path, "李芳", id_number=NUMBER, party_date=date(2001, 7, 1), native_place="山东")
+    two = _county(tmp_path, "李芳", id_number=NUMBER.lower(), native_place="江苏")
+    two.add("appointment", Records.from_rows({"appointment": [
+        {"person": "1", "unit": "局", "title": "局长", "start_date": date(2015, 1, 1), "end_date": date(2020, 1, 1)},
+        {"person": "1", "unit": "局", "title": "书记", "start_date": date(2020, 1, 1)},
+    ]}).tables["appointment"])  # fmt: skip
+    one.write(tmp_path / "one")
+    two.write(tmp_path / "two")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for path in (tmp_path / "two").iterdir():
+            archive.write(path, f"two/{path.name}")
+    return {"甲县": tmp_path / "one", "乙县": tmp_path / "two.zip"}
+
+
+def test_one_person_of_two_counties_is_one_and_their_rows_are_counted_once(counties, tmp_path):
+    found = gather(counties, tmp_path / "all")
+    assert (found.shared, found.repeated, found.differences, found.alike) == (1, 2, 1, 1)
+    store = Gathered(tmp_path / "all")
+    people = {row["person_id"]: row for row in store.records.rows("person")}
+    assert set(people) == {"乙县:1", "甲县:2", "乙县:2"}
+    kept = people["乙县:1"]
+    assert kept["native_place"] == "江苏" and kept["party_date"] == date(2001, 7, 1), (
+        "gaps are filled, values are not replaced"
+    )
+    posts = store.records.rows("appointment")
+    assert sorted((row["person"], row["unit"], row["title"]) for row in posts) == [
+        ("乙县:1", "乙县:局", "书记"),
+        ("乙县:1", "甲县:局", "局长"),
+    ]
+    assert sorted(row["person"] for row in store.records.rows("award")) == ["乙县:1", "乙县:2", "甲县:2"]
+    told = pq.read_table(tmp_path / "all" / "_differences.parquet").to_pylist()
+    assert [(row["merged"], row["region"], row["value"]) for row in told] == [("乙县:1", "甲县", "山东")]
+
+
+@pytest.mark.parametrize("engine", ["kernel", "duckdb"])
+def test_every_county_gets_its_results_under_its_own_identities(counties, tmp_path, pack, engine):
+    gather(counties, tmp_path / "all")
+    store = Gathered(tmp_path / "all")
+    run = evaluate(pack(RULES), store, date(2026, 6, 30), engine=engine)
+    written = hand_back(run, store, tmp_path / "out")
+    assert written == {"甲县": 4, "乙县": 4, "全省": 1}
+    for region in counties:
+        rows = pq.read_table(tmp_path / "out" / region / "奖励数.parquet").to_pylist()
+        assert {row["对象"]: row["数值"] for row in rows} == {"1": 2, "2": 1}
+        assert len(pq.read_table(tmp_path / "out" / region / "名次.parquet")) == 2
+    assert pq.read_table(tmp_path / "out" / "全省" / "女干部.parquet").to_pylist()[0]["实有"] == 1
+
+
+def test_people_without_a_number_are_named_not_merged(tmp_path):
+    for name in ("one", "two"):
+        _county(tmp_path, "李芳").write(tmp_path / name)
+    found = gather({"甲县": tmp_path / "one", "乙县": tmp_path / "two"}, tmp_path / "all")
+    assert (found.shared, found.alike, found.rows["person"]) == (0, 2, 4)
+    assert pq.read_table(tmp_path / "all" / "_alike.parquet").to_pylist()[0] == {
+        "one": "甲县:1",
+        "other": "乙县:1",
+        "name": "李芳",
+    }
+
+
+def test_what_is_known_and_when_and_half_known_days_survive(tmp_path):
+    rows = {
+        "person": [{"person_id": "1", "birth_date": "1980-05"}],
+        "award": [{"award_id": "a", "person": "1", "date": "2019", "recorded_at": "2020-01-01T00:00:00"}],
+    }
+    Records.from_rows(rows).write(tmp_path / "one")
+    Records.from_rows(
+        {"person": [{"person_id": "1"}], "award": [{"person": "1", "date": "2018-01-01"}]}
+    ).write(tmp_path / "two")
+    gather({"甲": tmp_path / "one", "乙": tmp_path / "two"}, tmp_path / "all")
+    store = Gathered(tmp_path / "all")
+    assert store.snapshot.bitemporal == {"award"} and ("award", "date") in store.snapshot.partial
+    assert store.records.rows("person")[0]["birth_date"].iso() == "1980-05"
+    assert store.records.tables["award"]["superseded_at"].null_count == 2
+
+
+def test_a_package_that_cannot_be_read_leaves_nothing_and_says_which(counties, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "person.csv").write_text("person_id,出生年\n1,2\n", "utf-8")
+    with pytest.raises(RecordsError, match=r"丙县：.*person\.csv.*出生年"):
+        gather({**counties, "丙县": tmp_path / "bad"}, tmp_path / "all")
+    assert not (tmp_path / "all").exists() and not list(tmp_path.glob(".all-*"))
+    for name in ("", "甲:县", "a/b", "全省", ".x"):
+        with pytest.raises(MisuseError, match="县名"):
+            gather({name: tmp_path / "one"}, tmp_path / "all")
+    gather(counties, tmp_path / "all")
+    with pytest.raises(MisuseError, match="不是空文件夹"):
+        gather(counties, tmp_path / "all")
+    with pytest.raises(RecordsError, match="不是汇总文件夹"):
+        Gathered(tmp_path / "one")
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("../person.csv", "person_id\n1\n")
+    with pytest.raises(GanbuError, match="指向压缩包之外"):
+        gather({"甲县": tmp_path / "evil.zip"}, tmp_path / "none")
+
+
+def test_from_the_command_line(counties, tmp_path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "pack.yaml").write_text(RULES, "utf-8")
+    runner, named = CliRunner(), [f"{name}={path}" for name, path in counties.items()]
+    told = runner.invoke(
+        app, ["province", "gather", *named, "--into", str(tmp_path / "all")], catch_exceptions=False
+    )
+    assert told.exit_code == 0 and "几县都有、合为一人：1" in told.output and "2 个县" in told.output
+    told = runner.invoke(
+        app,
+        ["province", "gather", *named, "--into", str(tmp_path / "more"), "--format", "json"],
+        catch_exceptions=False,
+    )
+    assert json.loads(told.output)["repeated"] == 2
+    asked = [
+        "province",
+        "evaluate",
+        str(tmp_path / "all"),
+        str(tmp_path / "rules"),
+        "--as-of",
+        "2026-06-30",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert "甲县" in runner.invoke(app, asked, catch_exceptions=False).output
+    assert json.loads(runner.invoke(app, [*asked, "--format", "json"], catch_exceptions=False).output) == {
+        "engine": "kernel",
+        "policies": 3,
+        "rows": {"甲县": 4, "乙县": 4, "全省": 1},
+    }
+    with pytest.raises(MisuseError, match="写了两次"):
+        runner.invoke(
+            app,
+            ["province", "gather", named[0], named[0], "--into", str(tmp_path / "x")],
+            catch_exceptions=False,
+        )
+    assert load_pack(tmp_path / "rules").policies
