@@ -61,13 +61,16 @@ class Col:
         if self.v.ndim and (self.ok is None or self.ok.ndim):
             return self
         return Col(
-            np.broadcast_to(self.v, (rows,)),
-            None if self.ok is None else np.broadcast_to(self.ok, (rows,)),
-            self.scale,
-            None if self.den is None else np.broadcast_to(self.den, (rows,)),
-            self.bound,
-            self.den_bound,
-        )
+            _filled(self.v, rows), None if self.ok is None else _filled(self.ok, rows), self.scale,
+            None if self.den is None else _filled(self.den, rows), self.bound, self.den_bound,
+        )  # fmt: skip
+
+
+def _filled(values: Array, rows: int) -> Array:
+    """One value for every row; for a few rows it is quicker written out than pretended."""
+    if values.ndim or rows > 1000:
+        return np.broadcast_to(values, (rows,))
+    return np.full(rows, values)
 
 
 def meet(one: Array | None, two: Array | None) -> Array | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,16 @@ from ganbu.engine.kernel.evaluate import Kernel, Place
 from ganbu.engine.kernel.snapshot import Prepared
 from ganbu.engine.results import Cells
 from ganbu.engine.tree import Aggregate, Node, Row, looks_out
+
+_FIRST, _LAST = date(1970, 1, 1).toordinal(), date.max.toordinal()
+
+
+class Plain(list[Any]):
+    """Plain values that are read as an Arrow array is."""
+
+    def to_pylist(self) -> list[Any]:
+        """The values."""
+        return self
 
 
 class KernelComputed:
@@ -54,10 +64,33 @@ class KernelComputed:
             kept = np.broadcast_to(self.kernel.value(keep, place).v, (place.size,))
             if not kept.all():
                 at = np.flatnonzero(kept)
+        told = self._cells if only is None else self._few
         return {
-            label: self._cells(self.kernel.value(node, place).full(place.size), node, at)
+            label: told(self.kernel.value(node, place).full(place.size), node, at)
             for label, node in nodes.items()
         }
+
+    def _few(self, column: Col, node: Node, at: Array | None) -> Cells:
+        """The cells of a handful of rows, as plain values: for so few Arrow costs more than it saves."""
+        if at is not None:
+            column = column.at(at)
+        values: list[Any] = column.v.tolist()
+        kind, den = node.type.kind, None
+        if kind == "num" and column.den is not None:
+            den = Plain(np.broadcast_to(column.den, column.v.shape).tolist())
+        elif kind == "date":
+            values = [_FIRST + value for value in values]
+            values = [date.fromordinal(value) if 0 < value <= _LAST else None for value in values]
+        elif kind not in ("num", "bool"):
+            texts = self.kernel.pool.texts
+            values = (
+                [None] * len(values) if kind == "row" or not texts else [texts[number] for number in values]
+            )
+        if column.ok is not None:
+            values = [
+                value if there else None for value, there in zip(values, column.ok.tolist(), strict=True)
+            ]
+        return Cells(Plain(values), kind == "num", column.scale, den)
 
     def _cells(self, column: Col, node: Node, at: Array | None) -> Cells:
         if at is not None:

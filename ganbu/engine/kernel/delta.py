@@ -92,6 +92,7 @@ class Delta(Kernel):
         self._seats: dict[str, Array | None] = {}
         self._changed: dict[tuple[str, Node], Array] = {}
         self._fields: dict[tuple[str, str], Array] = {}
+        self._read: dict[tuple[str, Field | Fact], Array] = {}
         self._vias: dict[tuple[str, str, str], Array] = {}
         self._groups: dict[tuple[str, tuple[Node, ...]], tuple[Array, Array]] = {}
         self._members: dict[tuple[str, tuple[Node, ...], bytes], tuple[Array, Array]] = {}
@@ -287,10 +288,17 @@ class Delta(Kernel):
         for leaf in dict.fromkeys(leaf for node in nodes for leaf in self._leaves(node)):
             if leaf.row.root.up != up:
                 continue
+            found.append(self._leaf_changed(leaf, view))
+        return union(*{id(rows): rows for rows in found}.values())
+
+    def _leaf_changed(self, leaf: Field | Fact, view: View) -> Array:
+        """The rows of a view on which a leaf may be another; many expressions read the same one."""
+        key = (view.register.name, leaf)
+        if key not in self._read:
             register = leaf.row.register
             rows = self.field_changed(register, leaf.name) if isinstance(leaf, Field) else self.changed(register, leaf.name)  # fmt: skip
-            found += [self._path_changed(leaf.row, view), self._reached(leaf.row, view, rows)]
-        return union(*found)
+            self._read[key] = union(self._path_changed(leaf.row, view), self._reached(leaf.row, view, rows))
+        return self._read[key]
 
     def _leaves(self, node: Node) -> tuple[Field | Fact, ...]:
         """What an expression reads, kept with the base for the next question."""

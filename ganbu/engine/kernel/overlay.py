@@ -190,8 +190,9 @@ def same(one: Col, two: Col, numeric: bool) -> Array:
         equal = left.v == right.v
     else:
         equal = one.v == two.v
-    known = [np.broadcast_to(column.known, column.v.shape) for column in (one, two)]
-    return np.asarray((known[0] & known[1] & equal) | ~(known[0] | known[1]))
+    if one.ok is None and two.ok is None:
+        return np.asarray(equal)
+    return np.asarray((one.known & two.known & equal) | ~(one.known | two.known))
 
 
 __all__ = ["Overlaid", "Patch", "put", "same"]
