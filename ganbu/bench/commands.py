@@ -64,6 +64,19 @@ def engine(
     _tell(engine_bench(people, repeats), fmt, keep)
 
 
+@app.command("spark")
+def spark(
+    people: People = 100_000,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="运行次数；第一次包括 Java 的编译")] = 2,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
+    """Spark：四十条参照规则与手写查询逐格核对，比较 CPU 时间。"""
+    from ganbu.bench.engine import spark_bench
+
+    _tell(spark_bench(people, repeats), fmt, keep)
+
+
 @app.command("whatif")
 def whatif(
     people: People = 10_000,

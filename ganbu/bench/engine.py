@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections import defaultdict
@@ -60,6 +61,39 @@ def engine_bench(people: int, repeats: int = 3) -> dict[str, Any]:
         found["ratio_to_django_at_a_tenth"] = small["kernel_cpu_s"] / small["django_cpu_s"]
     found["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return found
+
+
+def spark_bench(people: int, repeats: int = 2) -> dict[str, Any]:
+    """Spark beside the hand-written query and our SQL in DuckDB: CPU seconds of all processes, every cell compared.
+
+    Spark runs where GANBU_SPARK_MASTER says; CPU is counted of this process and of the Java machine beside it, so that
+    it is whole for `local[n]` only. The first run of a Java machine compiles what the next ones have.
+    """
+    store = Store(Records.from_tables(corps(people)))
+    pack, day, connection = load_pack(PACK), date.fromisoformat(AS_OF), store.tables.connection
+    java = store.spark.session.sparkContext._gateway.proc.pid
+
+    def clock() -> float:
+        """CPU seconds of the Java machine beside this process."""
+        ticks = Path(f"/proc/{java}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+    runs: list[float] = []
+    for _ in range(repeats):
+        hand = _cpu(lambda: [connection.execute(text) for text in STATEMENTS])
+        sql = evaluate(pack, store, day, engine="duckdb")
+        sql.close()
+        before = clock() + time.process_time()
+        run = evaluate(pack, store, day, engine="spark")
+        for policy in run.names:
+            run.table(policy)
+        runs.append(clock() + time.process_time() - before)
+        cells = _compare(connection, run)
+        run.close()
+    return {
+        "people": people, "hand_cpu_s": hand, "spark_first_cpu_s": runs[0], "spark_cpu_s": runs[-1],
+        "spark_ratio_to_duckdb": runs[-1] / hand, "cells_compared": cells, "cells_that_differ": 0,
+    }  # fmt: skip
 
 
 def _exponent(large: float, small: float, factor: float) -> float:

@@ -43,13 +43,14 @@ def yardsticks(tables: Tables, facts: pa.Table) -> dict[str, tuple[Callable[[], 
     found: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         "python": (_python(tables), (*CONDITIONS, *SCORES, *RANKS)),
     }
-    for name, made, columns in (
-        ("polars", lambda: _polars(tables), (*CONDITIONS, *SCORES, *RANKS)),
-        ("zen", lambda: _zen(facts), CONDITIONS),
-        ("openfisca", lambda: _openfisca(facts), (*CONDITIONS, *SCORES)),
-    ):
+    given: tuple[tuple[str, Callable[[Any], Callable[[], Any]], Any, tuple[str, ...]], ...] = (
+        ("polars", _polars, tables, (*CONDITIONS, *SCORES, *RANKS)),
+        ("zen", _zen, facts, CONDITIONS),
+        ("openfisca", _openfisca, facts, (*CONDITIONS, *SCORES)),
+    )
+    for name, made, what, columns in given:
         try:
-            found[name] = (made(), columns)
+            found[name] = (made(what), columns)
         except ImportError:
             continue
     return found
@@ -344,7 +345,7 @@ def _zen(facts: pa.Table) -> Callable[[], pa.Table]:
     ]
     graph = {"nodes": nodes, "edges": edges}
     engine = zen.ZenEngine({"loader": {"type": "static", "content": {"rules": graph}}})
-    asked = [{"key": "rules", "context": row} for row in rows]
+    asked: list[Any] = [{"key": "rules", "context": row} for row in rows]
 
     def run() -> pa.Table:
         found: list[Any] = []

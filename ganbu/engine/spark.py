@@ -226,7 +226,7 @@ def _call(function: str, *args: exp.Expr | str) -> exp.Expr:
 def _rewritten(node: exp.Expr) -> exp.Expr:
     match node:
         case exp.Paren() if _bare(node):
-            return node.this
+            return _expr(node.this)
         case exp.DataType(this=exp.DataType.Type.INT128):
             return exp.DataType.build("DECIMAL(38, 0)")
         case exp.IntDiv() if _wide(node.this):
@@ -249,7 +249,7 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
             if isinstance(inner, exp.DateFromParts):
                 parts = (inner.args["year"], inner.args["month"], inner.args["day"])
                 return _call("TRY_TO_DATE", _call("FORMAT_STRING", exp.Literal.string("%04d-%02d-%02d"), *parts), exp.Literal.string("yyyy-MM-dd"))  # fmt: skip
-            return inner
+            return _expr(inner)
         case exp.Anonymous(this=function) if function.lower() == "list_sum":
             return _top_sum(node.expressions[0])
         case exp.Anonymous(this=function) if function.lower() == "list_extract":
@@ -299,3 +299,8 @@ def _top_sum(node: exp.Expr) -> exp.Expr:
 
 def _quoted(name: str) -> str:
     return f"`{name}`"
+
+
+def _expr(node: object) -> exp.Expr:
+    assert isinstance(node, exp.Expr)
+    return node
