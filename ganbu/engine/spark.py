@@ -144,7 +144,7 @@ class SparkComputed(SqlComputed):
         wanted: Mapping[str, list[Node]],
         known_at: str = "",
     ) -> None:
-        self.tables = tables
+        self.tables, self.whole = tables, tables.rows > FEW
         super().__init__(tables.snapshot, tables.next_prefix(), program, virtual, wanted, known_at)
 
     def run(self) -> SparkComputed:

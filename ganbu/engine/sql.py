@@ -98,9 +98,14 @@ class Backend:
     something of one row only is written into each query that reads it. Every query names just what it needs.
     """
 
-    def __init__(self, plan: Plan, snapshot: Snapshot, prefix: str = "", beside: bool = True) -> None:
-        """`beside` tells whether rows of two tables can be put side by side by their position."""
-        self.plan, self.snapshot, self.prefix, self.beside = plan, snapshot, prefix, beside
+    def __init__(
+        self, plan: Plan, snapshot: Snapshot, prefix: str = "", beside: bool = True, whole: bool = False
+    ) -> None:
+        """`beside` tells whether rows of two tables can be put side by side by their position, `whole` whether to put
+        down all results at the end rather than write them into each query that reads them.
+        """
+        self.plan, self.snapshot, self.prefix = plan, snapshot, prefix
+        self.beside, self.whole = beside, whole
         self.vocabulary = plan.program.vocabulary
         self.as_of = plan.program.as_of
         self.relations: list[Relation] = []
@@ -125,7 +130,27 @@ class Backend:
             self._level(register, level, columns)
         for register in registers:
             self.source(register)
+            if self.whole:
+                self._finish(register)
         return self.relations
+
+    def _finish(self, register: str) -> None:
+        """Put down all that is asked of a register in one table, so that reading it joins nothing."""
+        columns = [c for c in self.plan.ordered if c.register == register and c.key in self.plan.kept]
+        items = [item for column in columns for item in self._stored(column.key)]
+        relation = f"{self.prefix}r_{register}"
+        fields = ", ".join([*self._fields(register), *items])
+        self.relations.append(
+            Relation(relation, f"SELECT {fields} FROM {self.source(register, columns)} s", True)
+        )
+        self.base[register] = relation
+        self.home.update({column.key: relation for column in columns})
+
+    def _fields(self, register: str) -> list[str]:
+        """The fields of a register that anything reads, and the number of the row."""
+        spec = self.vocabulary.registers[register]
+        wanted = {spec.id_field, spec.name_field, *self.plan.fields.get(register, ())}
+        return ["__row", *(name(f) for f in spec.fields if f in wanted)]
 
     def source(self, register: str, columns: Iterable[Column] = ()) -> str:
         """The rows of a register with some of its columns, to select from."""
@@ -141,6 +166,7 @@ class Backend:
                 found[column.key] = self.inline[column.key]
                 open_columns += [c for c in self.plan.sources(column) if c.register == register]
         text = name(self.base.get(register, self.visible[register]))
+        tables.pop(self.base.get(register, ""), None)  # what stands in the rows themselves
         if tables:
             kept = [
                 f"{name(table)}.{item}"
@@ -175,9 +201,7 @@ class Backend:
         """A table of some columns, its rows those of the register in their order."""
         if self.beside and register not in self.base:
             base = f"{self.prefix}f_{register}"
-            spec = self.vocabulary.registers[register]
-            wanted = {spec.id_field, spec.name_field, *self.plan.fields.get(register, ())}
-            fields = ", ".join(["__row", *(name(f) for f in spec.fields if f in wanted)])
+            fields = ", ".join(self._fields(register))
             self.relations.append(
                 Relation(base, f"SELECT {fields} FROM {name(self.visible[register])} ORDER BY __row", True)
             )

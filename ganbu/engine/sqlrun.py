@@ -22,6 +22,7 @@ class SqlComputed:
 
     engine = ""
     beside = True
+    whole = False
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class SqlComputed:
                 self.plan.keep(register, node)
         if known_at:
             snapshot = replace(snapshot, known_at=moment(known_at).isoformat(" "))
-        self.backend = Backend(self.plan, snapshot, prefix, self.beside)
+        self.backend = Backend(self.plan, snapshot, prefix, self.beside, self.whole)
         self.relations = self.backend.build(set(wanted))
 
     def query(self, text: str) -> pa.Table:

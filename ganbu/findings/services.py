@@ -208,9 +208,19 @@ def _differing(one: pa.Table, two: pa.Table) -> list[str]:
     return sorted({key.split("\0")[0] for key in (told[0] - told[1]) + (told[1] - told[0])})
 
 
-def past(pack: str, policy: str, subject: str) -> list[tuple[EvaluationRun, dict[str, Any]]]:
-    """What each kept run said of a subject, latest first; runs that said the same are told once, the earliest (历次结论)."""
-    found: list[tuple[EvaluationRun, dict[str, Any]]] = []
+@dataclass
+class Past:
+    """What a run said of a subject (历次结论), and the grounds and gaps it gave."""
+
+    run: EvaluationRun
+    outcome: str
+    grounds: str
+    missing: str
+
+
+def past(pack: str, policy: str, subject: str) -> list[Past]:
+    """What each kept run said of a subject, latest first; runs that said the same are told once, by the earliest."""
+    found: list[Past] = []
     for run in EvaluationRun.objects.order_by("-id")[:KEPT_RUNS]:
         if not any(one[:2] == [pack, policy] for one in run.kept):
             continue
@@ -219,9 +229,14 @@ def past(pack: str, policy: str, subject: str) -> list[tuple[EvaluationRun, dict
         except RecordsError:
             continue
         for row in rows[:1]:
-            if found and all(found[-1][1].get(key) == row.get(key) for key in ("结果", "依据", "缺少")):
+            one = Past(run, str(row["结果"]), row.get("依据") or "", row.get("缺少") or "")
+            if found and (found[-1].outcome, found[-1].grounds, found[-1].missing) == (
+                one.outcome,
+                one.grounds,
+                one.missing,
+            ):
                 found.pop()
-            found.append((run, row))
+            found.append(one)
     return found
 
 

@@ -141,6 +141,6 @@ def test_the_reasons_of_a_finding_tell_since_when(run, client, someone):
     )
     page = client.get(f"/findings/{again.pk}/")
     assert "历次结论" in text_of(page)
-    told_by = [(by.pk, row["结果"]) for by, row in page.context["past"]]
+    told_by = [(then.run.pk, then.outcome) for then in page.context["past"]]
     assert len(told_by) == 1 and told_by[0][1] == one.outcome and told_by[0][0] < second.pk, "by the earliest"
     shutil.rmtree(runs() / str(second.pk))
