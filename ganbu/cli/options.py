@@ -106,21 +106,20 @@ def packs_of(paths: list[str] | None) -> list[Any]:
 
 def found_in(policy: str, pack: str) -> Any:
     """The pack that holds a policy: the one named, or the only shipped one that has it."""
-    from ganbu.engine.policy import load_pack
+    from ganbu.engine.policy import load_pack, shipped_policies
     from ganbu.errors import PackError, nearest
 
     if pack:
         return load_pack(pack)
-    holders = [p for p in packs_of(None) if policy in p.policies]
+    names = shipped_policies()
+    holders = [load_pack(folder) for folder in names.get(policy, ())]
     if len(holders) == 1:
         return holders[0]
     if holders:
         raise PackError(
             f"规则“{policy}”在几个规则包里都有", hint="请写 --pack " + " 或 ".join(p.name for p in holders)
         )
-    raise PackError(
-        f"没有规则“{policy}”", hint=nearest(policy, [n for p in packs_of(None) for n in p.policies])
-    )
+    raise PackError(f"没有规则“{policy}”", hint=nearest(policy, names))
 
 
 def one_of(fmt: str, *allowed: str) -> None:

@@ -144,13 +144,18 @@ def quotient(one: Sql, two: Sql) -> Sql:
     bottom = times(two.text, one.den or "1", two.digits + one.den_digits)
     digits = one.digits + two.scale + two.den_digits
     return Sql(
-        f"({top} * sign({two.text}))",
+        f"({top} * {_sign(two.text)})",
         True,
         one.scale,
         digits,
         f"NULLIF(abs({bottom}), 0)",
         two.digits + one.den_digits,
     )
+
+
+def _sign(text: str) -> str:
+    """-1, 0 or 1, wide enough to go on computing with: DuckDB gives eight bits."""
+    return f"CAST(sign({text}) AS BIGINT)"
 
 
 def comparison(one: Sql, sign: str, two: Sql) -> Sql:
@@ -175,7 +180,7 @@ def rounded(value: Sql, digits: int, mode: str) -> Sql:
         bottom = times(bottom, str(10**-power), value.den_digits - power)
     size = value.digits + max(power, 0) + 2
     top, bottom = wide(top, size), wide(bottom, size)
-    absolute, sign = f"abs({top})", f"sign({top})"
+    absolute, sign = f"abs({top})", _sign(top)
     whole = f"({absolute} // {bottom})"
     rest = f"({absolute} % {bottom})"
     match mode:

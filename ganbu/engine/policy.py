@@ -513,6 +513,7 @@ def _name_of(folder: Path) -> str:
     return str(folder.relative_to(root)) if folder.is_relative_to(root) else folder.name
 
 
+_POLICY = re.compile(r"^\{?policy:\s*([^,}#\n]+)", re.M)  # the first line of a policy
 _LOADED: dict[Path, Pack] = {}
 
 
@@ -585,6 +586,16 @@ def shipped_packs() -> list[tuple[str, Path]]:
     """Name and folder of every shipped pack."""
     root = packs_root()
     return [(str(file.parent.relative_to(root)), file.parent) for file in sorted(root.rglob("pack.yaml"))]
+
+
+def shipped_policies() -> dict[str, list[Path]]:
+    """The policies of the shipped packs by name, and the folders that have one of that name; none is loaded for it."""
+    found: dict[str, list[Path]] = {}
+    for _name, folder in shipped_packs():
+        text = "\n".join(file.read_text("utf-8-sig") for file in sorted(folder.glob("*.yaml")))
+        for policy in dict.fromkeys(_POLICY.findall(text)):
+            found.setdefault(policy.strip("\"' "), []).append(folder)
+    return found
 
 
 def value_text(value: Any) -> str:

@@ -357,7 +357,7 @@ def evaluate(
 
     `policies` defaults to all of the pack that are enforced, in force and complete; the others are in
     `Run.skipped` with the reason. `engine` is `kernel` (columns) or `duckdb` (SQL); both give the same cells.
-    Raises PackError, RecordsError and MisuseError.
+    Raises PackError, RecordsError and MisuseError; in SQL a number that does not fit is told when it is read.
     """
     if engine not in ENGINES:
         raise MisuseError(f"没有引擎“{engine}”：可用 {'、'.join(ENGINES)}")

@@ -6,7 +6,7 @@ import pytest
 
 from ganbu.engine.check import check_pack
 from ganbu.engine.coverage import coverage
-from ganbu.engine.policy import KINDS, load_pack, shipped_packs
+from ganbu.engine.policy import KINDS, load_pack, shipped_packs, shipped_policies
 from ganbu.engine.scenario import MECHANISM, run_scenario
 from ganbu.errors import RecordsError
 
@@ -82,3 +82,13 @@ def test_a_wrong_expectation_fails_with_what_was_found(pack, expect, said):
     )
     (failure, *_) = run_scenario(made, made.scenarios[0]).failures
     assert said in failure
+
+
+def test_policies_are_found_by_name_without_loading_a_pack():
+    found: dict[str, list] = {}
+    for pack in PACKS:
+        for name in pack.policies:
+            found.setdefault(name, []).append(pack.folder)
+    assert {name: sorted(folders) for name, folders in shipped_policies().items()} == {
+        name: sorted(folders) for name, folders in found.items()
+    }
