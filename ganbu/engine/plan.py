@@ -201,12 +201,6 @@ class Plan:
         self.gather(node, register, "")
         self.kept |= {column.key for column in self.read_by(register, node)}
 
-    def output(self, register: str, name: str) -> Column:
-        """Ask for a fact and keep it to the end."""
-        column = self.need(register, name)
-        self.kept.add(column.key)
-        return column
-
     def read_by(self, register: str, node: Node) -> list[Column]:
         """The columns of a register that an expression over its rows reads."""
         found = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
@@ -1172,8 +1172,3 @@ def _islands(inner: str, gap: int) -> str:
     )
     marked = f"SELECT *, sum({begins}) OVER (PARTITION BY k, v ORDER BY a, e ROWS UNBOUNDED PRECEDING) AS g FROM ({seen})"
     return f"SELECT k, v, g, bool_or(bad) AS bad, min(a) AS a, max(e) AS e FROM ({marked}) GROUP BY k, v, g"
-
-
-def masks(count: int) -> Mapping[int, int]:
-    """Bit values by position."""
-    return {at: 1 << at for at in range(count)}
