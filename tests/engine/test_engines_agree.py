@@ -10,6 +10,7 @@ from ganbu import Records, load_pack
 from ganbu.engine import scenario
 from ganbu.engine.policy import shipped_packs
 from ganbu.engine.run import Store, evaluate
+from ganbu.engine.tree import Aggregate, Row
 from ganbu.errors import MisuseError
 
 PACKS = dict(shipped_packs())
@@ -218,3 +219,28 @@ def test_people_with_hundreds_of_entries_and_people_with_none(everything):
     for policy in one.names:
         for other in others:
             assert other.rows(policy) == one.rows(policy), policy
+
+
+def test_the_records_behind_a_number_are_the_same_in_sql(pack):
+    made = pack(
+        "policy: 甲\nkind: score\ncomponents: {优秀: \"count(年度考核, 等次 = '优秀' and 年度 > 基准年 - 5)\", 任职: count(任职)}\n"
+    )
+    rows = {
+        "person": [{"person_id": "p"}, {"person_id": "q"}], "appointment": [{"appointment_id": f"a{at}", "person": "p", "start_date": date(2000 + at, 1, 1)} for at in (3, 1, 2)],
+        "assessment": [{"assessment_id": f"s{at}", "person": who, "year": 2019 + at, **({"grade": grade} if grade else {})} for at, (who, grade) in enumerate([("p", "优秀"), ("p", ""), ("q", "优秀"), ("p", "称职")])],
+    }  # fmt: skip
+    store = Store(Records.from_rows(rows))
+    told = []
+    for engine in ENGINES:
+        run = evaluate(made, store, AS_OF, engine=engine)
+        found = {}
+        for (register, name), definition in run.evaluator.program.definitions.items():
+            if isinstance(definition, Aggregate) and register == "person":
+                found[name] = run.computed.behind(definition, register, Row(register), "p", ["person"], 2)
+        told.append(found)
+        run.close()
+    assert told[0] == told[1]
+    behind = {tuple(row["__id"] for row in rows) for rows in told[0].values()}
+    assert ("s1",) in behind and ("a1", "a2") in behind, (
+        "those that count and those that may, in their order"
+    )
