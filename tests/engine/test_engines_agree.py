@@ -241,6 +241,4 @@ def test_the_records_behind_a_number_are_the_same_in_sql(pack):
         run.close()
     assert told[0] == told[1]
     behind = {tuple(row["__id"] for row in rows) for rows in told[0].values()}
-    assert ("s1",) in behind and ("a1", "a2") in behind, (
-        "those that count and those that may, in their order"
-    )
+    assert ("s1",) in behind and ("a1", "a2") in behind, "those that count and those that may, in their order"
