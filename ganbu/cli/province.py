@@ -35,27 +35,34 @@ WORDS = {
 def province_gather(
     packages: Annotated[list[str], typer.Argument(help="县名=数据包；数据包是档案文件夹，或它的 zip")],
     into: Annotated[Path, typer.Option("--into", help="汇总到哪个文件夹；新建或为空")],
+    packs: Annotated[
+        list[str] | None, typer.Option("--pack", help="规则包：各县的数据包里有它自建的登记表；可写多次")
+    ] = None,
     fmt: Format = "table",
 ) -> None:
     """归集各县的数据包：编号前加县名，同一身份证号合为一人，按县分区存为 Parquet。"""
+    from ganbu.engine.policy import words_of
     from ganbu.errors import MisuseError
     from ganbu.records.province import gather
-    from ganbu.vocabulary import load_vocabulary
 
     one_of(fmt, "table", "json")
     named = [pair(item, "数据包", "县名=文件夹") for item in packages]
     if len({region for region, _ in named}) < len(named):
         raise MisuseError("同一个县名写了两次")
-    found = gather({region: Path(path) for region, path in named}, into)
+    words = words_of(packs or [])
+    found = gather({region: Path(path) for region, path in named}, into, words)
     if fmt == "json":
         print_json(found.__dict__, None)
         return
-    words = load_vocabulary().registers
     table = Table("登记表", "行数")
     for register, rows in found.rows.items():
-        table.add_row(words[register].label, f"{rows:,}")
+        table.add_row(words.registers[register].label, f"{rows:,}")
     show(table)
     out.print(f"{len(found.regions)} 个县，汇总到 {into}", highlight=False, soft_wrap=True)
+    for region, absent in found.absent.items():
+        out.print(
+            f"{region}没有这些登记表，按没有记录算：{'、'.join(absent)}", highlight=False, soft_wrap=True
+        )
     for key, label in WORDS.items():
         if count := getattr(found, key):
             out.print(f"{label}：{count:,}", highlight=False)
@@ -80,9 +87,12 @@ def province_evaluate(
     """评估汇总的档案，结果按县发还；排名、配额是全省一起算的。"""
     from ganbu.engine.policy import load_pack
     from ganbu.engine.run import evaluate
+    from ganbu.errors import MisuseError
     from ganbu.records.province import Gathered, hand_back
 
     one_of(fmt, "table", "json")
+    if into.exists() and any(into.iterdir()):
+        raise MisuseError(f"{into} 不是空文件夹，不会覆盖")
     day, written, policies = day_of(as_of), dict[str, int](), 0
     for name in packs:
         pack = load_pack(name)

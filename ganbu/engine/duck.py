@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -10,22 +10,21 @@ import duckdb
 import pyarrow as pa
 
 from ganbu.engine import calendar
-from ganbu.engine.bind import Program
 from ganbu.engine.records import Records
-from ganbu.engine.sql import WORKDAYS, Relation, name
-from ganbu.engine.sqlrun import SqlComputed, seen
-from ganbu.engine.tree import Node
+from ganbu.engine.relations import Relation
+from ganbu.engine.sql import WORKDAYS, name
+from ganbu.engine.sqlrun import SqlComputed, SqlTables, seen
 from ganbu.errors import PackError
 
 
-class Tables:
+class Tables(SqlTables):
     """Records loaded into DuckDB once, ready for any number of runs."""
 
     def __init__(self, records: Records) -> None:
-        self.records, self.runs = records, 0
+        super().__init__(seen(records.tables))
+        self.records = records
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET preserve_insertion_order = true")
-        self.snapshot = seen(records.tables)
         for register, table in records.tables.items():
             self._load(f"t_{register}", table)
             if register in self.snapshot.bitemporal:
@@ -39,11 +38,6 @@ class Tables:
         self.connection.execute(f"CREATE TABLE IF NOT EXISTS {name(relation)} AS SELECT * FROM incoming")
         self.connection.unregister("incoming")
 
-    def next_prefix(self) -> str:
-        """A prefix of its own for the relations of each run, so that runs over one store do not disturb each other."""
-        self.runs += 1
-        return f"r{self.runs}_"
-
     def workdays(self) -> None:
         """Load the working-day calendar; it is needed by few policies."""
         self._load(WORKDAYS, calendar.lists())
@@ -54,16 +48,7 @@ class DuckComputed(SqlComputed):
 
     engine = "duckdb"
 
-    def __init__(
-        self,
-        tables: Tables,
-        program: Program,
-        virtual: dict[str, list[tuple[str, str]]],
-        wanted: Mapping[str, list[Node]],
-        known_at: str = "",
-    ) -> None:
-        self.tables = tables
-        super().__init__(tables.snapshot, tables.next_prefix(), program, virtual, wanted, known_at)
+    tables: Tables
 
     def run(self) -> DuckComputed:
         """Execute the statements. Raises PackError where a number or date has no place."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
@@ -586,6 +586,15 @@ def shipped_packs() -> list[tuple[str, Path]]:
     """Name and folder of every shipped pack."""
     root = packs_root()
     return [(str(file.parent.relative_to(root)), file.parent) for file in sorted(root.rglob("pack.yaml"))]
+
+
+def words_of(packs: Iterable[str | Path]) -> Vocabulary:
+    """The core vocabulary with the registers that some packs declare. Raises PackError."""
+    words = load_vocabulary()
+    merged = dict(words.registers)
+    for name in packs:
+        merged |= {n: r for n, r in load_pack(name).vocabulary.registers.items() if r.local}
+    return replace(words, registers=merged)
 
 
 def shipped_policies() -> dict[str, list[Path]]:

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,19 +20,26 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlglot
+from py4j.protocol import Py4JError
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession, functions
 from sqlglot import exp
 
 from ganbu.engine import calendar
-from ganbu.engine.bind import Program
 from ganbu.engine.records import Records
-from ganbu.engine.sql import WORKDAYS, Relation, Snapshot
-from ganbu.engine.sqlrun import SqlComputed, seen
-from ganbu.engine.tree import Node
-from ganbu.errors import MisuseError, PackError
+from ganbu.engine.relations import Relation
+from ganbu.engine.sql import WORKDAYS, Snapshot
+from ganbu.engine.sqlrun import SqlComputed, SqlTables, seen
+from ganbu.errors import GanbuError, MisuseError, PackError
 
 PART = 1_000_000  # rows in sight for each part of a shuffle
+BEYOND = (
+    "OVERFLOW",
+    "OUT_OF_RANGE",
+    "DIVIDE_BY_ZERO",
+    "DATETIME",
+    "ArithmeticException",
+)  # a value without a place
 FEW = 100_000  # rows in sight below which nothing is worth keeping between the steps of a run
 SETTINGS = {
     "spark.sql.caseSensitive": "true",
@@ -52,24 +59,33 @@ SETTINGS = {
 def session() -> SparkSession:
     """The Spark session of this process (会话). Raises MisuseError where Spark cannot start."""
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    builder = SparkSession.builder.appName("ganbu").master(os.environ.get("GANBU_SPARK_MASTER", "local[*]"))
+    master = os.environ.get("GANBU_SPARK_MASTER", "local[*]")
+    if not master.startswith("local") and not os.environ.get("GANBU_SPARK_WORK"):
+        raise MisuseError("在集群上要设 GANBU_SPARK_WORK：各机都看得见的一个文件夹，放中间步骤")
+    builder = SparkSession.builder.appName("ganbu").master(master)
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
     try:
         made = builder.getOrCreate()
-    except (PySparkException, OSError) as error:
-        raise MisuseError(f"Spark 没有启动：{error}；要有 Java 17 以上") from error
+    except (PySparkException, Py4JError, OSError) as error:
+        said = str(error).splitlines()[0]
+        raise MisuseError(
+            f"Spark 没有启动：{said}；要有 Java 17 以上，GANBU_SPARK_MASTER（{master}）要连得上"
+        ) from error
     made.sparkContext.setLogLevel("OFF")
     return made
 
 
-class SparkTables:
+class SparkTables(SqlTables):
     """Records as Spark's tables, ready for any number of runs."""
+
+    beside = False
 
     def __init__(self, snapshot: Snapshot, rows: int, read: Callable[[SparkTables, str], DataFrame]) -> None:
         """`read` gives a register as a data frame, its rows numbered in `rowid`."""
-        self.session, self.runs = session(), 0
-        self.snapshot, self.rows, self.read = snapshot, rows, read
+        super().__init__(snapshot)
+        self.session, self.rows, self.read = session(), rows, read
+        self.whole = rows > FEW
         self.loaded: set[str] = set()
         self.partitions = max(self.session.sparkContext.defaultParallelism, self.rows // PART)
 
@@ -83,7 +99,9 @@ class SparkTables:
             for column in ("recorded_at", "superseded_at"):
                 if register in snapshot.bitemporal and column not in table.column_names:
                     table = table.append_column(column, pa.nulls(table.num_rows, pa.timestamp("us")))
-            return self.frame(table.append_column("rowid", pa.array(range(table.num_rows), pa.int64())))
+            return self.frame(
+                table.append_column("rowid", pa.array(range(table.num_rows), pa.int64())), register
+            )
 
         return cls(snapshot, sum(table.num_rows for table in records.tables.values()), read)
 
@@ -105,47 +123,44 @@ class SparkTables:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
-    def frame(self, table: pa.Table) -> DataFrame:
-        """An Arrow table as a data frame."""
+    def frame(self, table: pa.Table, name: str) -> DataFrame:
+        """An Arrow table as a data frame; `name` is what its file is called where it is put down."""
         if self.rows <= FEW:
             return self.session.createDataFrame(table)
-        path = self.work / f"{len(self.loaded)}-in.parquet"
+        path = self.work / f"{name}-in.parquet"
         pq.write_table(table, path)
         return self.session.read.parquet(str(path))
 
     def done(self, frame: DataFrame, name: str) -> DataFrame:
-        """A step computed now, once: what follows reads its rows and not how they came about."""
+        """A step computed now, once: what follows reads its rows and not how they came about.
+
+        Raises GanbuError where not every row that a worker wrote is there to be read.
+        """
         if self.rows <= FEW:
             return self.session.createDataFrame(frame.toArrow())
-        frame.write.mode("overwrite").parquet(str(self.work / name))
-        return self.session.read.parquet(str(self.work / name))
+        written = Observation()
+        path = str(self.work / name)
+        frame.observe(written, functions.count(functions.lit(1)).alias("rows")).write.mode(
+            "overwrite"
+        ).parquet(path)
+        put_down = self.session.read.schema(frame.schema).parquet(path)
+        # A worker that does not see the folder writes into one of its own, and says nothing.
+        if put_down.count() != written.get["rows"]:
+            raise GanbuError(
+                f"{self.work} 不是各机都看得见的文件夹：写下的行读不全。请把 GANBU_SPARK_WORK 设在共享的盘上"
+            )
+        return put_down
 
     def forget(self, name: str) -> None:
         """Let go of a step."""
         shutil.rmtree(self.work / name, ignore_errors=True)
-
-    def next_prefix(self) -> str:
-        """A prefix of its own for the relations of each run."""
-        self.runs += 1
-        return f"r{self.runs}_"
 
 
 class SparkComputed(SqlComputed):
     """A program evaluated in Spark."""
 
     engine = "spark"
-    beside = False
-
-    def __init__(
-        self,
-        tables: SparkTables,
-        program: Program,
-        virtual: dict[str, list[tuple[str, str]]],
-        wanted: Mapping[str, list[Node]],
-        known_at: str = "",
-    ) -> None:
-        self.tables, self.whole = tables, tables.rows > FEW
-        super().__init__(tables.snapshot, tables.next_prefix(), program, virtual, wanted, known_at)
+    tables: SparkTables
 
     def run(self) -> SparkComputed:
         """Lay out the relations; what several steps read is computed once and spread over the workers.
@@ -157,7 +172,7 @@ class SparkComputed(SqlComputed):
         for register in self.backend.visible:
             self.tables.load(register)
         if self.backend.counts_workdays:
-            self.tables.frame(calendar.lists()).createOrReplaceTempView(WORKDAYS)
+            self.tables.frame(calendar.lists(), WORKDAYS).createOrReplaceTempView(WORKDAYS)
         for relation in self.relations:
             frame = spark.sql(_unordered(relation))
             if relation.kept:
@@ -190,9 +205,10 @@ def _told() -> Iterator[None]:
     except AnalysisException:
         raise
     except PySparkException as error:
-        raise PackError(
-            f"计算时数值溢出或日期越界：{str(error).splitlines()[0]}", hint="请在中间步骤加 round()"
-        ) from error
+        said = str(error).splitlines()[0]
+        if any(word in str(error) for word in BEYOND):
+            raise PackError(f"计算时数值溢出或日期越界：{said}", hint="请在中间步骤加 round()") from error
+        raise GanbuError(f"Spark 没有算完：{said}；原因在 Spark 的日志里") from error
 
 
 def _unordered(relation: Relation) -> str:
@@ -219,8 +235,16 @@ def _spoken(tree: exp.Expr) -> str:
     return tree.sql(dialect="spark", identify=True)
 
 
-def _call(function: str, *args: exp.Expr | str) -> exp.Expr:
-    return exp.Anonymous(this=function, expressions=[exp.maybe_parse(arg, dialect="spark") for arg in args])
+@cache
+def _template(text: str) -> exp.Expr:
+    return sqlglot.parse_one(text, read="spark")
+
+
+def _said(text: str, **parts: exp.Expr) -> exp.Expr:
+    """An expression in Spark's words, `:name` standing for its parts."""
+    return exp.replace_placeholders(
+        _template(text), **{name: exp.paren(part) for name, part in parts.items()}
+    )
 
 
 def _rewritten(node: exp.Expr) -> exp.Expr:
@@ -231,29 +255,25 @@ def _rewritten(node: exp.Expr) -> exp.Expr:
             return exp.DataType.build("DECIMAL(38, 0)")
         case exp.IntDiv() if _wide(node.this):
             # DIV gives 64 bits whatever it is given; what the remainder is taken off divides without one.
-            top, bottom = node.this, node.expression
-            whole = exp.Div(this=exp.paren(exp.Sub(this=top, expression=exp.paren(exp.Mod(this=exp.paren(top.copy()), expression=bottom.copy())))), expression=bottom.copy(), typed=False, safe=False)  # fmt: skip
-            return exp.paren(exp.cast(whole, "DECIMAL(38, 0)"))
+            return _said("CAST((:a - (:a % :b)) / :b AS DECIMAL(38, 0))", a=node.this, b=node.expression)
         case exp.Sign():
-            x = node.this
-            return exp.case().when(exp.GT(this=x, expression=exp.Literal.number(0)), "1").when(exp.LT(this=x.copy(), expression=exp.Literal.number(0)), "-1").when(exp.EQ(this=x.copy(), expression=exp.Literal.number(0)), "0")  # fmt: skip
+            return _said("CASE WHEN :x > 0 THEN 1 WHEN :x < 0 THEN -1 WHEN :x = 0 THEN 0 END", x=node.this)
         case exp.Add(expression=exp.Cast() as days) if days.to.this == exp.DataType.Type.INT:
-            return _call("DATE_ADD", node.this, days)
+            return _said("DATE_ADD(:day, :days)", day=node.this, days=days)
         case exp.Add(expression=exp.Anonymous(this=function) as months) if function.lower() == "to_months":
-            return _call("ADD_MONTHS", node.this, months.expressions[0])
+            return _said("ADD_MONTHS(:day, :months)", day=node.this, months=months.expressions[0])
         case exp.Window(this=exp.Filter() as filtered):
             node.set("this", _only(filtered.this, filtered.expression.this))
             return node
+        case exp.Try(this=exp.DateFromParts() as made):
+            text = "TRY_TO_DATE(FORMAT_STRING('%04d-%02d-%02d', :year, :month, :day), 'yyyy-MM-dd')"
+            return _said(text, year=made.args["year"], month=made.args["month"], day=made.args["day"])
         case exp.Try():
-            inner = node.this
-            if isinstance(inner, exp.DateFromParts):
-                parts = (inner.args["year"], inner.args["month"], inner.args["day"])
-                return _call("TRY_TO_DATE", _call("FORMAT_STRING", exp.Literal.string("%04d-%02d-%02d"), *parts), exp.Literal.string("yyyy-MM-dd"))  # fmt: skip
-            return _expr(inner)
+            return _expr(node.this)
         case exp.Anonymous(this=function) if function.lower() == "list_sum":
             return _top_sum(node.expressions[0])
         case exp.Anonymous(this=function) if function.lower() == "list_extract":
-            return _call("GET", node.expressions[0], exp.Sub(this=exp.paren(node.expressions[1]), expression=exp.Literal.number(1)))  # fmt: skip
+            return _said("GET(:items, :place - 1)", items=node.expressions[0], place=node.expressions[1])
     return node
 
 
@@ -288,13 +308,11 @@ def _only(call: exp.Expr, condition: exp.Expr) -> exp.Expr:
 
 def _top_sum(node: exp.Expr) -> exp.Expr:
     """The sum of the n largest."""
-    condition = None
+    only = _template("TRUE")
     if isinstance(node, exp.Filter):
-        condition, node = node.expression.this, node.this
-    values = exp.case().when(condition, node.this) if condition is not None else node.this
-    ordered = _call("SORT_ARRAY", _call("COLLECT_LIST", values), exp.false())
-    first = _call("SLICE", ordered, exp.Literal.number(1), node.args["count"])
-    return _call("AGGREGATE", first, exp.cast(exp.Literal.number(0), "BIGINT"), exp.Lambda(this=exp.Add(this=exp.column("a"), expression=exp.column("b")), expressions=[exp.to_identifier("a"), exp.to_identifier("b")]))  # fmt: skip
+        only, node = node.expression.this, node.this
+    text = "AGGREGATE(SLICE(SORT_ARRAY(COLLECT_LIST(CASE WHEN :only THEN :x END), FALSE), 1, :n), CAST(0 AS BIGINT), (a, b) -> a + b)"
+    return _said(text, only=only.copy(), x=node.this, n=node.args["count"])
 
 
 def _quoted(name: str) -> str:

@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ganbu.engine import numbers
 from ganbu.engine.bind import Program
 from ganbu.engine.plan import Plan
 from ganbu.engine.records import PRECISION, moment
+from ganbu.engine.relations import Backend
 from ganbu.engine.results import Cells
-from ganbu.engine.sql import Backend, Env, Snapshot, name, quoted
+from ganbu.engine.sql import Env, Snapshot, name, quoted
 from ganbu.engine.tree import Aggregate, Node, Row, looks_out
 
 
-class SqlComputed:
-    """A program evaluated in SQL. Subclasses create the relations and answer queries."""
+class SqlTables:
+    """Records in a database, ready for any number of runs; `beside` and `whole` are told to the Backend."""
 
-    engine = ""
-    beside = True
-    whole = False
+    beside, whole = True, False
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot, self.runs = snapshot, 0
+
+    def next_prefix(self) -> str:
+        """A prefix of its own for the relations of each run, so that runs over one store do not disturb each other."""
+        self.runs += 1
+        return f"r{self.runs}_"
+
+
+class SqlComputed(ABC):
+    """A program evaluated in SQL. Subclasses create the relations and answer queries."""
 
     def __init__(
         self,
-        snapshot: Snapshot,
-        prefix: str,
+        tables: SqlTables,
         program: Program,
         virtual: dict[str, list[tuple[str, str]]],
         wanted: Mapping[str, list[Node]],
         known_at: str = "",
     ) -> None:
-        self.program, self.snapshot = program, snapshot
+        self.tables, self.program, self.snapshot = tables, program, tables.snapshot
         self.plan = Plan(program, virtual)
         for register, nodes in wanted.items():
             if register in virtual:
                 self.plan.effects(register)
             for node in nodes:
                 self.plan.keep(register, node)
+        snapshot = tables.snapshot
         if known_at:
             snapshot = replace(snapshot, known_at=moment(known_at).isoformat(" "))
-        self.backend = Backend(self.plan, snapshot, prefix, self.beside, self.whole)
+        self.backend = Backend(self.plan, snapshot, tables.next_prefix(), tables.beside, tables.whole)
         self.relations = self.backend.build(set(wanted))
 
+    @abstractmethod
     def query(self, text: str) -> pa.Table:
         """The answer to a query over the relations. Raises PackError where a number or date has no place."""
-        raise NotImplementedError
 
     def fetch(self, register: str, nodes: Mapping[str, Node], keep: Node | None = None) -> dict[str, Cells]:
         """Expressions over the final rows of a register."""
@@ -103,8 +116,6 @@ class SqlComputed:
 
 def seen(tables: Mapping[str, pa.Table]) -> Snapshot:
     """What a backend must know of tables: which registers there are, which fields have gaps or half-known days."""
-    import pyarrow.compute as pc
-
     gaps: set[tuple[str, str]] = set()
     partial: set[tuple[str, str]] = set()
     bitemporal: set[str] = set()

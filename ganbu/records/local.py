@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ganbu.access.current import current
-from ganbu.engine.policy import load_pack
+from ganbu.engine.policy import words_of
 from ganbu.records.models import Setting
-from ganbu.vocabulary import Register, Vocabulary, load_vocabulary
+from ganbu.vocabulary import Register, Vocabulary
 
 ADOPTED = "packs"
 DEFAULT = ("national", "registers")
@@ -45,10 +45,4 @@ def local_registers() -> dict[str, Register]:
     return {name: register for name, register in vocabulary().registers.items() if register.local}
 
 
-@lru_cache(maxsize=8)
-def _vocabulary(packs: tuple[str, ...]) -> Vocabulary:
-    words = load_vocabulary()
-    merged = dict(words.registers)
-    for name in packs:
-        merged |= {n: r for n, r in load_pack(name).vocabulary.registers.items() if r.local}
-    return Vocabulary(merged, words.codes, words.facts)
+_vocabulary = lru_cache(maxsize=8)(words_of)

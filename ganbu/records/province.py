@@ -7,6 +7,7 @@ the same but cannot be told to be (`_alike.parquet`). Identities become `某县:
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 import tempfile
@@ -22,12 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ganbu.engine.keep import file_name
 from ganbu.engine.records import META, PRECISION, Records
 from ganbu.engine.run import Run, Store
 from ganbu.engine.sql import Snapshot
 from ganbu.engine.sqlrun import seen
 from ganbu.errors import MisuseError, RecordsError
 from ganbu.formats.zips import open_archive
+from ganbu.records.matching import valid_id_number
 from ganbu.vocabulary import Register, Vocabulary, load_vocabulary
 
 MANIFEST, WHOLE = "gathered.json", "全省"
@@ -36,10 +39,14 @@ REGION, ROW = "__region", "rowid"
 
 @dataclass
 class Gathering:
-    """What gathering found: rows by register, people sent by several counties, and what somebody should look at."""
+    """What gathering found: rows by register, people sent by several counties, and what somebody should look at.
+
+    `absent` are the registers that a county did not send and others did: its people count as having no such row.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
     regions: list[str] = field(default_factory=list)
+    absent: dict[str, list[str]] = field(default_factory=dict)
     shared: int = 0
     repeated: int = 0
     differences: int = 0
@@ -86,18 +93,23 @@ def _gathered(packages: Mapping[str, Path], work: Path, vocabulary: Vocabulary) 
     extra: dict[str, set[str]] = defaultdict(set)
     registers: dict[str, None] = {}
     people: dict[str, list[dict[str, Any]]] = {}
+    sent: dict[str, set[str]] = {}
     for region, path in packages.items():
         with _package(path, region, vocabulary) as records:
             for name, table in records.tables.items():
                 registers[name] = None
                 extra[name] |= set(table.column_names) - set(vocabulary.registers[name].fields)
             people[region] = _identities(records)
+            sent[region] = set(records.tables)
     for columns in extra.values():
         if columns & {"recorded_at", "superseded_at"}:
             columns |= {"recorded_at", "superseded_at"}
     who = _merged(people, vocabulary)
     found = Gathering(regions=list(packages), shared=len({m for m, _r, _l in who.members}))
     found.differences, found.alike = len(who.differences), len(who.alike)
+    for region, names in sent.items():
+        if missing := [vocabulary.registers[name].label for name in registers if name not in names]:
+            found.absent[region] = missing
     shared = {merged for merged, _region, _local in who.members}
     twice: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
     marks = Snapshot(frozenset(registers), frozenset())
@@ -138,6 +150,8 @@ def _gathered(packages: Mapping[str, Path], work: Path, vocabulary: Vocabulary) 
 
 @contextmanager
 def _package(path: Path, region: str, vocabulary: Vocabulary) -> Iterator[Records]:
+    if not path.exists():
+        raise RecordsError(f"{region}：没有数据包 {path}")
     try:
         if path.is_dir():
             yield Records.open(path, vocabulary)
@@ -158,11 +172,18 @@ def _identities(records: Records) -> list[dict[str, Any]]:
     since: dict[str, Any] = {}
     held = records.tables.get("appointment")
     if held is not None:
-        for row in held.select(["person", "start_date", "end_date"]).to_pylist():
+        for row in _now(held).select(["person", "start_date", "end_date"]).to_pylist():
             if row["end_date"] is None and row["start_date"] is not None:
                 since[row["person"]] = max(since.get(row["person"], row["start_date"]), row["start_date"])
-    rows: dict[str, dict[str, Any]] = {row["person_id"]: row for row in table.to_pylist()}
+    rows: dict[str, dict[str, Any]] = {row["person_id"]: row for row in _now(table).to_pylist()}
     return [{**row, "__since": since.get(key)} for key, row in rows.items()]
+
+
+def _now(table: pa.Table) -> pa.Table:
+    """The rows that have not been superseded: a package may bring its history."""
+    return (
+        table.filter(pc.is_null(table["superseded_at"])) if "superseded_at" in table.column_names else table
+    )
 
 
 def _merged(people: Mapping[str, list[dict[str, Any]]], vocabulary: Vocabulary) -> _People:
@@ -171,7 +192,7 @@ def _merged(people: Mapping[str, list[dict[str, Any]]], vocabulary: Vocabulary) 
     for region, rows in people.items():
         for row in rows:
             number = (row.get("id_number") or "").strip().upper()
-            if len(number) == 18:
+            if valid_id_number(number):  # what stands in for a number nobody knows is no number
                 by_number[number].append((region, row))
             if row.get("name") and row.get("birth_date"):
                 by_looks[row["name"], row["birth_date"], row.get("sex")].append((region, row))
@@ -181,7 +202,7 @@ def _merged(people: Mapping[str, list[dict[str, Any]]], vocabulary: Vocabulary) 
             _merge(found, who, vocabulary.registers["person"])
     for (name, *_rest), found in by_looks.items():
         numbers = {(row.get("id_number") or "").strip().upper() for _, row in found}
-        if len({region for region, _ in found}) > 1 and "" in numbers:
+        if len({region for region, _ in found}) > 1 and not all(map(valid_id_number, numbers)):
             one, *others = [f"{region}:{row['person_id']}" for region, row in found]
             who.alike += [(one, other, name) for other in others]
     return who
@@ -194,6 +215,8 @@ def _merge(found: list[tuple[str, dict[str, Any]]], who: _People, register: Regi
     merged = f"{region}:{kept['person_id']}"
     filled: dict[str, Any] = {}
     for other, row in found:
+        if row is not kept and other == region:
+            continue  # two people of one county with one number are that county's to sort out
         who.members.append((merged, other, row["person_id"]))
         if row is kept:
             continue
@@ -233,7 +256,14 @@ def _settled(table: pa.Table, register: Register, region: str, who: _People) -> 
     ids = table[register.id_field]
     gone = pa.array(sorted(set(who.elsewhere[region].values())), pa.string())
     table = table.filter(pc.invert(pc.is_in(ids, value_set=gone)))
-    seats = {key: at for at, key in enumerate(table[register.id_field].to_pylist())}
+    ended = table["superseded_at"] if "superseded_at" in table.column_names else pa.nulls(table.num_rows)
+    present = pc.indices_nonzero(pc.is_null(ended))
+    seats = {
+        key: at
+        for at, key in zip(
+            present.to_pylist(), table[register.id_field].take(present).to_pylist(), strict=True
+        )
+    }
     patches: dict[str, dict[int, Any]] = defaultdict(dict)
     for merged, values in who.filled.items():
         if merged in seats:
@@ -254,19 +284,15 @@ def _once(table: pa.Table, register: Register, shared: set[str], known: set[tupl
         return table
     value_set = pa.array(sorted(shared), pa.string())
     about = pc.is_in(table[links[0]], value_set=value_set)
-    at = pc.indices_nonzero(about).to_pylist()
+    at = pc.indices_nonzero(about)
     told = [
         spec.name
         for spec in register.fields.values()
         if spec.name != register.id_field and not (spec.kind == "ref" and spec.target != "person")
     ]
-    gone = set()
-    for seat, row in zip(at, table.select(told).take(at).to_pylist(), strict=True):
-        key = tuple(row.values())
-        if key in known:
-            gone.add(seat)
-    # What one county itself sent twice is left as it is.
-    known |= {tuple(row.values()) for row in table.select(told).take(at).to_pylist()}
+    keys = [tuple(row.values()) for row in table.select(told).take(at).to_pylist()]
+    gone = {seat for seat, key in zip(at.to_pylist(), keys, strict=True) if key in known}
+    known |= set(keys)  # only now: what one county itself sent twice is left as it is
     return (
         table.filter(pa.array([seat not in gone for seat in range(table.num_rows)], pa.bool_()))
         if gone
@@ -318,7 +344,8 @@ class Gathered(Store):
                 if (self.folder / name / f"{REGION}={r}").exists()
             ]
             tables[name] = pa.concat_tables(parts).drop_columns([ROW])
-        return Records(tables, self.vocabulary)  # they were checked when they were gathered
+        known = {name: table for name, table in tables.items() if name in self.vocabulary.registers}
+        return Records(known, self.vocabulary)  # they were checked when they were gathered
 
     @cached_property
     def spark(self) -> Any:
@@ -339,12 +366,14 @@ class Gathered(Store):
 def hand_back(run: Run, store: Gathered, out: Path) -> dict[str, int]:
     """Each county's results under its own identities: `某县/规则.parquet`; those about groups under `全省`.
 
-    Gives the rows written by county.
+    Gives the rows written by county. A rule whose name another pack has used already is told apart by its pack.
     """
     written: dict[str, int] = defaultdict(int)
     for policy in run.names:
         table = run.table(policy)
-        file = policy.replace("/", "／") + ".parquet"
+        file = file_name(policy)
+        if any(out.glob(f"*/{glob.escape(file)}")):
+            file = file_name(f"{run.evaluator.pack.title} {policy}")
         grouped = run.evaluator.judge(policy).lowered.layout == "groups"
         for region, part in {WHOLE: table}.items() if grouped else _by_region(table, store):
             (out / region).mkdir(parents=True, exist_ok=True)

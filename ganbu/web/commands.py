@@ -121,10 +121,10 @@ def verify() -> None:
     """核验：审计链没有断，档案每一行、每次评估的全部结果与当时的指纹相符。改动一个字节也能查出。"""
     ready()
     from ganbu.access import audit
-    from ganbu.findings import services
+    from ganbu.findings import kept
     from ganbu.records import writing
 
-    wrong = [*audit.verify(), *writing.verify(), *services.verify()]
+    wrong = [*audit.verify(), *writing.verify(), *kept.verify()]
     for line in wrong[:100]:
         out.print(f"[red]✗[/] {line}", highlight=False, soft_wrap=True)
     if wrong:
@@ -163,7 +163,7 @@ def replay(
 ) -> None:
     """重放一次评估：按当时的基准日、当时已知的档案再算一遍，与当时的结果逐条比对。"""
     ready()
-    from ganbu.findings import services
+    from ganbu.findings import kept
     from ganbu.findings.models import EvaluationRun
 
     run = EvaluationRun.objects.filter(pk=number).first()
@@ -172,7 +172,7 @@ def replay(
     if not run.kept:
         raise MisuseError(f"评估 {number} 没有保存全部结果，不能重放")
     total = differing = 0
-    for one in services.replay(run):
+    for one in kept.replay(run):
         total += 1
         if not one.same:
             differing += 1

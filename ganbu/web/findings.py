@@ -15,7 +15,7 @@ from ganbu.access import audit
 from ganbu.access.middleware import door
 from ganbu.access.perms import Rights, rights
 from ganbu.errors import GanbuError
-from ganbu.findings import services
+from ganbu.findings import kept, services
 from ganbu.findings.models import EvaluationRun, Finding
 from ganbu.records import queries
 from ganbu.records.local import vocabulary
@@ -108,7 +108,7 @@ def reasons(request: HttpRequest, pk: int) -> HttpResponse:
         for clause in told.clauses:
             for fact in clause.facts:
                 fact.records = [r for r in fact.records if r.get("登记表") not in unseen]
-    past = services.past(finding.pack, finding.policy, finding.subject)
+    past = kept.past(finding.pack, finding.policy, finding.subject)
     return render(
         request, "web/reasons.html", {"finding": finding, "told": told, "wrong": wrong, "past": past}
     )

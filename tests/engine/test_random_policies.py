@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ganbu import Records, load_pack
+from ganbu.engine.policy import Pack
 from ganbu.engine.run import Store, evaluate
 from ganbu.errors import MisuseError, PackError
 from tests.engine.test_engines_agree import AS_OF, records
@@ -93,12 +94,17 @@ levels: {{红灯: {{when: "{draw(YES)}"}}, 黄灯: {{when: "条件.f1 > {draw(WH
 """
 
 
+def pack_of(text: str) -> Pack:
+    """A pack of a text: fixtures last longer than an example."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pack.yaml").write_text(text, "utf-8")
+        return load_pack(Path(folder))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=policies(), rows=records())
 def test_random_policies_give_the_same_cells_in_every_engine(text, rows):
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "pack.yaml").write_text(text, "utf-8")
-        pack = load_pack(Path(folder))
+    pack = pack_of(text)
     store = Store(Records.from_rows(rows))
     one = evaluate(pack, store, AS_OF)
     try:

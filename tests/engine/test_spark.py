@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -23,10 +22,10 @@ from ganbu.bench.data import corps
 from ganbu.engine import scenario
 from ganbu.engine.policy import KINDS, shipped_packs
 from ganbu.engine.run import Store, evaluate
-from ganbu.errors import MisuseError, PackError
+from ganbu.errors import GanbuError, MisuseError, PackError
 from ganbu.records.province import gather
 from tests.engine.test_engines_agree import _text, records
-from tests.engine.test_random_policies import policies
+from tests.engine.test_random_policies import pack_of, policies
 
 pytest.importorskip("pyspark")
 # One Java machine for all of them.
@@ -108,9 +107,7 @@ def test_random_records_give_the_same_cells_in_spark(everything, rows):
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=policies(), rows=records())
 def test_random_policies_give_the_same_cells_in_spark(text, rows):
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "pack.yaml").write_text(text, "utf-8")
-        pack = load_pack(Path(folder))
+    pack = pack_of(text)
     store = Store(Records.from_rows(rows))
     one = evaluate(pack, store, AS_OF)
     try:
@@ -134,6 +131,49 @@ def test_the_records_behind_a_number_are_found_in_spark(pack):
     run = evaluate(made, store, AS_OF, engine="spark")
     assert run.engine == "spark" and run.table("甲")["数值"].to_pylist() == [5]
     assert explain(made, "甲", "p", store, AS_OF)
+
+
+def test_what_spark_says_is_told_in_our_words(pack, monkeypatch):
+    from ganbu.engine import spark
+
+    store = Store(Records.from_rows({"person": [{"person_id": "p"}]}))
+    with pytest.raises(PackError, match="溢出"), spark._told():
+        spark.session().sql("SELECT CAST(9223372036854775807 AS BIGINT) + id AS x FROM range(5)").collect()
+    with pytest.raises(GanbuError, match="没有算完"), spark._told():
+        spark.session().sql("SELECT raise_error('a worker is gone')").collect()
+    # A worker with a folder of its own: what it wrote is not there to be read.
+    monkeypatch.setattr(spark, "FEW", -1)
+    frame = type(spark.session().range(1))
+    real = frame.count
+    monkeypatch.setattr(frame, "count", lambda self: real(self) - 1)
+    made = pack("policy: 甲\nkind: score\ncomponents: {奖: count(奖励)}\n")
+    with pytest.raises(GanbuError, match="不是各机都看得见"):
+        evaluate(made, Store(store.records), AS_OF, engine="spark")
+
+
+def test_a_cluster_needs_a_folder_that_all_see(monkeypatch):
+    from ganbu.engine import spark
+
+    monkeypatch.setenv("GANBU_SPARK_MASTER", "spark://127.0.0.1:1")
+    monkeypatch.delenv("GANBU_SPARK_WORK", raising=False)
+    with pytest.raises(MisuseError, match="GANBU_SPARK_WORK"):
+        spark.session.__wrapped__()
+
+
+def test_two_packs_over_many_rows_do_not_write_over_each_other(pack, monkeypatch):
+    from ganbu.engine import spark
+
+    monkeypatch.setattr(spark, "FEW", -1)
+    rows = {"person": [{"person_id": "p", "birth_date": date(1980, 1, 1)}], "award": [{"person": "p"}]}
+    store = Store(Records.from_rows(rows))
+    one = pack('policy: 甲\nkind: score\ncomponents: {日: "workdays(2024-01-15, 2024-02-19)"}\n')
+    two = pack(
+        'policy: 乙\nkind: score\ncomponents: {奖: count(奖励), 日: "workdays(2024-01-15, 2024-02-19)"}\n'
+    )
+    for made in (one, two, one):
+        found, told = evaluate(made, store, AS_OF), evaluate(made, store, AS_OF, engine="spark")
+        assert told.rows(found.names[0]) == found.rows(found.names[0])
+        told.close()
 
 
 RULES = """

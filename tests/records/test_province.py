@@ -165,6 +165,9 @@ def test_from_the_command_line(counties, tmp_path):
         str(tmp_path / "out"),
     ]
     assert "甲县" in runner.invoke(app, asked, catch_exceptions=False).output
+    with pytest.raises(MisuseError, match="不是空文件夹"):
+        runner.invoke(app, asked, catch_exceptions=False)
+    asked[-1] = str(tmp_path / "again")
     assert json.loads(runner.invoke(app, [*asked, "--format", "json"], catch_exceptions=False).output) == {
         "engine": "kernel",
         "policies": 3,
@@ -177,3 +180,73 @@ def test_from_the_command_line(counties, tmp_path):
             catch_exceptions=False,
         )
     assert load_pack(tmp_path / "rules").policies
+
+
+def test_what_stands_in_for_a_number_merges_nobody(tmp_path):
+    for name, who in (("one", "甲某"), ("two", "乙某")):
+        Records.from_rows({"person": [{"person_id": "1", "name": who, "id_number": "1" * 18}]}).write(
+            tmp_path / name
+        )
+    found = gather({"甲": tmp_path / "one", "乙": tmp_path / "two"}, tmp_path / "all")
+    assert (found.shared, found.rows["person"]) == (0, 2)
+
+
+def test_two_people_of_one_county_with_one_number_stay_that_countys_to_sort_out(tmp_path, pack):
+    same = {"name": "李芳", "id_number": NUMBER}
+    Records.from_rows({"person": [{"person_id": "1", **same}, {"person_id": "2", **same}]}).write(
+        tmp_path / "one"
+    )
+    Records.from_rows({"person": [{"person_id": "9", **same}]}).write(tmp_path / "two")
+    gather({"甲": tmp_path / "one", "乙": tmp_path / "two"}, tmp_path / "all")
+    store = Gathered(tmp_path / "all")
+    run = evaluate(pack(RULES), store, date(2026, 6, 30))
+    hand_back(run, store, tmp_path / "out")
+    told = {r: pq.read_table(tmp_path / "out" / r / "名次.parquet")["对象"].to_pylist() for r in ("甲", "乙")}
+    assert told == {"甲": ["1", "2"], "乙": ["9"]}
+
+
+def test_registers_a_county_did_not_send_are_named(tmp_path):
+    Records.from_rows({"person": [{"person_id": "1"}], "award": [{"person": "1"}]}).write(tmp_path / "one")
+    Records.from_rows({"person": [{"person_id": "1"}]}).write(tmp_path / "two")
+    named = [f"{name}={tmp_path / folder}" for name, folder in (("甲", "one"), ("乙", "two"))]
+    told = CliRunner().invoke(
+        app, ["province", "gather", *named, "--into", str(tmp_path / "all")], catch_exceptions=False
+    )
+    assert "乙没有这些登记表，按没有记录算：奖励" in told.output
+
+
+def test_a_superseded_post_tells_nothing_of_today(tmp_path):
+    """The county that holds the person now gives the row, whatever was once recorded and taken back."""
+    who = {"name": "李芳", "id_number": NUMBER}
+    past = {
+        "person": "1",
+        "start_date": date(2025, 1, 1),
+        "recorded_at": "2025-01-01T00:00:00",
+        "superseded_at": "2025-02-01T00:00:00",
+    }
+    Records.from_rows({"person": [{"person_id": "1", **who}], "appointment": [past]}).write(tmp_path / "one")
+    Records.from_rows(
+        {
+            "person": [{"person_id": "1", **who}],
+            "appointment": [{"person": "1", "start_date": date(2020, 1, 1)}],
+        }
+    ).write(tmp_path / "two")
+    gather({"甲": tmp_path / "one", "乙": tmp_path / "two"}, tmp_path / "all")
+    assert [row["person_id"] for row in Gathered(tmp_path / "all").records.rows("person")] == ["乙:1"]
+
+
+def test_registers_of_a_countys_own_are_gathered_with_the_pack_that_declares_them(tmp_path):
+    from ganbu.engine.policy import words_of
+
+    words = words_of(["registers"])
+    own = next(register for register in words.registers.values() if register.local)
+    records = Records.from_rows({"person": [{"person_id": "1"}], own.name: [{own.id_field: "x"}]}, words)
+    records.write(tmp_path / "one")
+    named = ["province", "gather", f"甲={tmp_path / 'one'}", "--into", str(tmp_path / "all")]
+    with pytest.raises(RecordsError, match=f"甲：.*{own.name}"):
+        CliRunner().invoke(app, named, catch_exceptions=False)
+    told = CliRunner().invoke(app, [*named, "--pack", "registers"], catch_exceptions=False)
+    assert told.exit_code == 0 and own.label in told.output
+    assert Gathered(tmp_path / "all").records.tables.keys() == {"person"}, (
+        "rules that do not know it go on without it"
+    )

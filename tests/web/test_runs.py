@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from ganbu.cli import app
 from ganbu.engine import keep
 from ganbu.errors import GanbuError, MisuseError, RecordsError
-from ganbu.findings import services
+from ganbu.findings import kept, services
+from ganbu.findings.kept import runs
 from ganbu.findings.models import EvaluationRun, Finding
-from ganbu.findings.services import runs
 from ganbu.records.local import vocabulary
 from ganbu.records.models import MODELS
 from ganbu.records.writing import writing
@@ -69,23 +69,23 @@ def test_everything_a_run_said_is_kept_and_what_is_acted_on_is_in_the_database(r
 
 
 def test_a_changed_byte_is_found_and_a_lost_file_too(run):
-    assert services.verify() == []
+    assert kept.verify() == []
     pack, policy, *_ = run.kept[0]
     folder = runs() / str(run.pk) / pack
     table = keep.get(folder, policy)
     keep.put(table.slice(1), folder, policy)
-    (wrong,) = services.verify()
+    (wrong,) = kept.verify()
     assert policy in wrong and "指纹不符" in wrong
     path = folder / keep.file_name(policy)
     path.write_bytes(path.read_bytes()[:-20])
-    assert "读不出来" in services.verify()[0]
+    assert "读不出来" in kept.verify()[0]
     path.unlink()
     with pytest.raises(RecordsError, match="读不出来"):
         keep.get(folder, policy)
 
 
 def test_a_run_says_the_same_again_though_the_record_has_changed(run, someone):
-    assert all(one.same for one in services.replay(run))
+    assert all(one.same for one in kept.replay(run))
     register = vocabulary().registers["award"]
     with writing("edit", reason="更正") as act:
         act.supersede(register, MODELS["award"].objects.filter(superseded_at__isnull=True)[:3])
@@ -97,9 +97,9 @@ def test_a_run_says_the_same_again_though_the_record_has_changed(run, someone):
             "level": "省级",
         }
         act.add(register, [row])
-    assert all(one.same for one in services.replay(run)), "known at the moment of the run"
+    assert all(one.same for one in kept.replay(run)), "known at the moment of the run"
     second = services.run_adopted(DAY)
-    assert all(one.same for one in services.replay(second))
+    assert all(one.same for one in kept.replay(second))
     shutil.rmtree(runs() / str(second.pk))
 
 
@@ -114,7 +114,7 @@ def test_a_run_that_says_something_else_names_whom(run):
     )
     run.kept = [[pack, policy, rows, keep.put(changed, folder, policy)]]
     run.save()
-    (one,) = services.replay(run)
+    (one,) = kept.replay(run)
     assert not one.same and one.changed == [table["对象"][0].as_py()]
     done = told("replay", str(run.pk))
     assert isinstance(done.exception, GanbuError) and policy in done.output

@@ -74,23 +74,11 @@ class KernelComputed:
         """The cells of a handful of rows, as plain values: for so few Arrow costs more than it saves."""
         if at is not None:
             column = column.at(at)
-        values: list[Any] = column.v.tolist()
-        kind, den = node.type.kind, None
-        if kind == "num" and column.den is not None:
+        den = None
+        if node.type.kind == "num" and column.den is not None:
             den = Plain(np.broadcast_to(column.den, column.v.shape).tolist())
-        elif kind == "date":
-            values = [_FIRST + value for value in values]
-            values = [date.fromordinal(value) if 0 < value <= _LAST else None for value in values]
-        elif kind not in ("num", "bool"):
-            texts = self.kernel.pool.texts
-            values = (
-                [None] * len(values) if kind == "row" or not texts else [texts[number] for number in values]
-            )
-        if column.ok is not None:
-            values = [
-                value if there else None for value, there in zip(values, column.ok.tolist(), strict=True)
-            ]
-        return Cells(Plain(values), kind == "num", column.scale, den)
+        values = self._plain(node.type.kind, column)
+        return Cells(Plain(values), node.type.kind == "num", column.scale, den)
 
     def _cells(self, column: Col, node: Node, at: Array | None) -> Cells:
         if at is not None:
@@ -140,17 +128,22 @@ class KernelComputed:
         cells.update({name: rows.column(name).at(at) for name in fields})
         plain = {}
         for name, column in cells.items():
-            plain[name] = self._plain(rows.register.fields.get(name), column)
+            spec = rows.register.fields.get(name)
+            plain[name] = self._plain("text" if spec is None else spec.kind, column)
         return [dict(zip(plain, values, strict=True)) for values in zip(*plain.values(), strict=True)]
 
-    def _plain(self, spec: Any, column: Col) -> list[Any]:
-        kind = "text" if spec is None else spec.kind
+    def _plain(self, kind: str, column: Col) -> list[Any]:
+        """The values of a column as plain ones, None where they are not known."""
         values: list[Any] = column.v.tolist()
         if kind == "date":
-            values = pa.array(column.v.astype(np.int32), pa.int32()).cast(pa.date32()).to_pylist()
-        elif kind not in ("int", "decimal", "bool"):
-            values = [self.kernel.pool.texts[number] if self.kernel.pool.texts else None for number in values]
-        known = np.broadcast_to(column.known, column.v.shape).tolist()
+            values = [_FIRST + value for value in values]
+            values = [date.fromordinal(value) if 0 < value <= _LAST else None for value in values]
+        elif kind not in ("num", "int", "decimal", "bool"):
+            texts = self.kernel.pool.texts
+            values = [None] * len(values) if kind == "row" or not texts else [texts[at] for at in values]
+        if column.ok is None:
+            return values
+        known = np.broadcast_to(column.ok, column.v.shape).tolist()
         return [value if there else None for value, there in zip(values, known, strict=True)]
 
     def close(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from fractions import Fraction
 
@@ -13,11 +12,12 @@ from ganbu.engine.bind import Program
 from ganbu.engine.kernel import columns, days
 from ganbu.engine.kernel.aggregate import aggregate
 from ganbu.engine.kernel.columns import Array, Col, cleared, constant, integers, meet
-from ganbu.engine.kernel.effects import EFFECT, EffectsView
+from ganbu.engine.kernel.effects import EffectsView
+from ganbu.engine.kernel.needs import Needs
 from ganbu.engine.kernel.segments import Groups
 from ganbu.engine.kernel.snapshot import NOWHERE, NUMBER, Prepared, View
 from ganbu.engine.kernel.window import window
-from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window, walk
+from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window
 
 Steps = tuple[tuple[str, ...], ...]
 Twin = tuple[str, Node]
@@ -250,77 +250,6 @@ class Kernel:
                 table[words] = step
             self._tables[steps] = table
         return table
-
-
-class Needs:
-    """Who is still going to read what during a run (引用计数), so that nothing is kept longer than it is needed."""
-
-    def __init__(
-        self, program: Program, virtual: Mapping[str, list[tuple[str, str]]], wanted: Mapping[str, Iterable[Node]]
-    ) -> None:  # fmt: skip
-        self.reads: dict[Twin, list[Twin]] = {}
-        self.readers: Counter[Twin] = Counter()
-        self.asked: Counter[Node] = Counter()
-        definitions = program.definitions
-        todo: list[Twin] = []
-
-        def read(keys: Iterable[tuple[str, str]]) -> list[Twin]:
-            found = list(dict.fromkeys((key[0], definitions[key]) for key in keys if key in definitions))
-            self.readers.update(found)
-            todo.extend(found)
-            return found
-
-        for nodes in wanted.values():
-            for node in nodes:
-                read(self._facts(node))
-        for effects in virtual.values():
-            read((owner, effect + key) for owner, effect in effects for key in EFFECT)
-        while todo:
-            twin = todo.pop()
-            if twin not in self.reads:
-                self.reads[twin] = []  # before its leaves: they may lead back by another way
-                self.reads[twin] = read(self._facts(twin[1]))
-
-    @classmethod
-    def of(
-        cls, program: Program, virtual: Mapping[str, list[tuple[str, str]]], wanted: Mapping[str, Iterable[Node]]
-    ) -> Needs:  # fmt: skip
-        """Counted once for what is wanted, and copied for each run of it."""
-        kept = program.remembered.get(id(wanted))
-        if kept is None or kept[0] is not wanted:
-            kept = (wanted, cls(program, virtual, wanted))
-            program.remembered = {id(wanted): kept}
-        fresh = cls.__new__(cls)
-        whole: Needs = kept[1]
-        fresh.reads, fresh.readers, fresh.asked = dict(whole.reads), whole.readers.copy(), whole.asked.copy()
-        return fresh
-
-    def _facts(self, node: Node) -> list[tuple[str, str]]:
-        """The facts an expression reads, paths included; conditions in it are counted on the way."""
-        found: list[tuple[str, str]] = []
-        for part in node.parts if isinstance(node, Aggregate) else [node]:
-            for leaf in walk(part):
-                if type(leaf) is Op and leaf.type.kind == "bool":
-                    self.asked[leaf] += 1
-                elif isinstance(leaf, (Field, Fact)):
-                    found.append((leaf.row.register, leaf.name))
-                    row = leaf.row
-                    while row.of is not None:
-                        found.append((row.of.register, row.via))
-                        row = row.of
-        return found
-
-    def computed(self, twin: Twin) -> Iterator[Twin]:
-        """A fact was computed: those that it was the last to read."""
-        for read in self.reads.pop(twin, ()):
-            self.readers[read] -= 1
-            if not self.readers[read]:
-                yield read
-
-    def asked_again(self, node: Node) -> bool:
-        """Whether a condition stands in another expression that is still to be computed, as far as can be told."""
-        self.asked[node] -= 1
-        return self.asked[node] > 0
 
 
 def _grounded(row: Row) -> Row:
