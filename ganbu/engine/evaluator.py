@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from ganbu.engine.bind import Program
 from ganbu.engine.kinds import LOWER, Context, Lowered
-from ganbu.engine.kinds.base import leaves
+from ganbu.engine.kinds.base import OUTSIDE, leaves
 from ganbu.engine.policy import Pack, Policy
 from ganbu.engine.tree import (
     BOOL,
@@ -31,6 +32,7 @@ from ganbu.engine.tree import (
     holds,
     missing,
     negate,
+    text,
     walk,
 )
 from ganbu.errors import OpenValueError, PackError, nearest
@@ -62,11 +64,22 @@ class Judged:
     lowered: Lowered
     context: Context
     outputs: list[Output] = field(default_factory=list)
+    columns: dict[str, Node] = field(default_factory=dict)
 
     @property
     def shown_register(self) -> str:
         """The register whose rows are shown: the subject, or the effects a consequence makes."""
         return self.policy.name if self.lowered.layout == "effects" else self.register.name
+
+    @cached_property
+    def outcome(self) -> Node:
+        """What the policy says of a row."""
+        return Fact(Row(self.register.name), f"{self.policy.name}.结果", TEXT)
+
+    @cached_property
+    def inside(self) -> Node:
+        """Whether the policy is about the row at all."""
+        return Op("compare", (self.outcome, text(OUTSIDE)), BOOL, ("!=",))
 
 
 def _effect_register(policy: Policy, vocabulary: Vocabulary) -> Register:
@@ -314,6 +327,11 @@ class Evaluator:
 
     def columns(self, judged: Judged) -> dict[str, Node]:
         """The result columns of a policy by name: identity, what it is called, groups (`组:…`) and outputs (`#n`)."""
+        if not judged.columns:
+            judged.columns = self._columns(judged)
+        return judged.columns
+
+    def _columns(self, judged: Judged) -> dict[str, Node]:
         vocabulary, register = self.program.vocabulary, judged.register
         if judged.lowered.layout == "effects":
             policy = judged.policy.name

@@ -221,12 +221,19 @@ def _typed(register: Register, table: pa.Table, vocabulary: Vocabulary, origin: 
         if name in columns:
             raise RecordsError(f"{origin.place}：字段“{name}”出现两次")
         columns.update(_column(name, item, table.column(at), vocabulary, origin))
-    for item in register.fields.values():
-        if item.name not in columns:
-            columns[item.name] = pa.nulls(table.num_rows, arrow_type(item))
+    absent = [item for item in register.fields.values() if item.name not in columns]
+    zeros = pa.py_buffer(bytes(8 * (table.num_rows + 1))) if absent else None
+    for item in absent:
+        columns[item.name] = _nothing(arrow_type(item), table.num_rows, zeros)
     if register.id_field and register.fields[register.id_field].kind == "id":
         columns[register.id_field] = _identities(register, columns, table.num_rows, origin)
     return pa.table(columns)
+
+
+def _nothing(kind: pa.DataType, rows: int, zeros: Any) -> pa.Array:
+    """A column without a value; all of a table share their room, which is nothing but zeros."""
+    buffers = 3 if pa.types.is_string(kind) else 2
+    return pa.Array.from_buffers(kind, rows, [zeros] * buffers, null_count=rows)
 
 
 def _identities(register: Register, columns: dict[str, Any], rows: int, origin: Origin) -> Any:

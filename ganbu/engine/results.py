@@ -31,7 +31,8 @@ class Cells:
             return values
         power = 10**self.scale
         if self.den is None:
-            return [None if v is None else Fraction(int(v), power) for v in values]
+            made = {v: Fraction(int(v), power) for v in set(values) if v is not None}
+            return [made.get(v) for v in values]
         return [
             None if v is None or d is None else Fraction(int(v), power * int(d))
             for v, d in zip(values, self.den.to_pylist(), strict=True)

@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from ganbu.engine.evaluator import Evaluator, Judged
 from ganbu.engine.kernel import Prepared
 from ganbu.engine.kernel.computed import KernelComputed
-from ganbu.engine.kinds.base import OUTSIDE, UNDECIDED
+from ganbu.engine.kinds.base import UNDECIDED
 from ganbu.engine.numbers import digits_of
 from ganbu.engine.policy import REQUIRED, Pack
 from ganbu.engine.records import Records, moment
 from ganbu.engine.results import SHOWN_DIGITS, Cells, Computed
-from ganbu.engine.tree import BOOL, TEXT, Const, Fact, Node, Op, Row, text
+from ganbu.engine.tree import Const, Node
 from ganbu.errors import MisuseError, OpenValueError, PackError, nearest
 
 ENGINES = ("kernel", "duckdb", "spark")
@@ -91,7 +91,8 @@ class Run:
         cells = self._fetch(judged, only)
         if judged.lowered.layout == "effects":
             return self._effect_rows(cells)
-        raw = {label: column.exact() for label, column in cells.items()}
+        masks = {f"#{at}" for at, output in enumerate(judged.outputs) if output.labels}
+        raw = {label: column.values.to_pylist() if label in masks else column.exact() for label, column in cells.items()}  # fmt: skip
         if judged.lowered.layout == "groups":
             return self._group_rows(judged, raw)
         columns: dict[str, list[Any]] = {"对象": raw["对象"], "名称": raw["名称"]}
@@ -113,7 +114,7 @@ class Run:
             found[output.label] = (
                 words if held is None else [one + two for one, two in zip(held, words, strict=True)]
             )
-        return {label: found.get(label) or [[] for _ in range(size)] for label in REASONS}
+        return {label: found.get(label) or [[]] * size for label in REASONS}
 
     def table(self, policy: str) -> pa.Table:
         """The findings of a policy as an Arrow table; reasons are joined by `；`."""
@@ -149,15 +150,15 @@ class Run:
         if judged.lowered.layout != "subject":
             outcomes = [str(row["结果"]) for row in self.rows(policy)]
             return {word: outcomes.count(word) for word in dict.fromkeys(outcomes)}
-        column = self.computed.fetch(judged.register.name, {"结果": _outcome(judged)}, _inside(judged))
+        column = self.computed.fetch(judged.register.name, {"结果": judged.outcome}, judged.inside)
         counted = pc.value_counts(column["结果"].values).to_pylist()
         return {c["values"]: c["counts"] for c in sorted(counted, key=lambda c: (-c["counts"], c["values"]))}
 
     def subjects(self, policy: str, outcome: str) -> list[str]:
         """The identities of those with an outcome, without the reasons, in the order of the record."""
         judged = self.evaluator.judge(policy)
-        wanted = {"对象": self.evaluator.columns(judged)["对象"], "结果": _outcome(judged)}
-        cells = self.computed.fetch(judged.register.name, wanted, _inside(judged))
+        wanted = {"对象": self.evaluator.columns(judged)["对象"], "结果": judged.outcome}
+        cells = self.computed.fetch(judged.register.name, wanted, judged.inside)
         found: list[str] = pc.filter(
             cells["对象"].values, pc.equal(cells["结果"].values, outcome)
         ).to_pylist()
@@ -165,7 +166,7 @@ class Run:
 
     def _fetch(self, judged: Judged, only: Any = None) -> dict[str, Cells]:
         nodes = self.evaluator.columns(judged)
-        keep = None if judged.lowered.layout == "effects" else _inside(judged)
+        keep = None if judged.lowered.layout == "effects" else judged.inside
         if only is None:
             return self.computed.fetch(judged.shown_register, nodes, keep)
         assert isinstance(self.computed, KernelComputed)
@@ -207,15 +208,6 @@ class Run:
     def close(self) -> None:
         """Drop what the run computed; its results can no longer be read."""
         self.computed.close()
-
-
-def _outcome(judged: Judged) -> Node:
-    return Fact(Row(judged.register.name), f"{judged.policy.name}.结果", TEXT)
-
-
-def _inside(judged: Judged) -> Node:
-    """Whether the policy is about the row at all."""
-    return Op("compare", (_outcome(judged), text(OUTSIDE)), BOOL, ("!=",))
 
 
 def _nobody(label: str, columns: dict[str, Node], sign: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The typed expression tree (类型树): what every backend sees, and nothing else.
 
-Nodes are immutable and compare by value, so equal expressions of different policies are computed once.
+Nodes are immutable and equal ones are one object, so equal expressions of different policies are computed once.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
-from typing import TypeVar
+from threading import Lock
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
-T = TypeVar("T")
 Value = bool | Fraction | date | str | None
 
 
@@ -30,23 +31,24 @@ class Type:
 BOOL, NUM, DATE, TEXT, SPAN = Type("bool"), Type("num"), Type("date"), Type("text"), Type("span")
 
 
-def _hashed_once(cls: type[T]) -> type[T]:
-    """Keep the hash of each object: trees are deep, and are looked up often."""
-    whole = cls.__hash__
+class _Interned(type):
+    """Equal nodes are one object: trees are deep and looked up often, and identity is compared and hashed at once."""
 
-    def hashed(self: T) -> int:
-        found: int | None = self.__dict__.get("_hash")
-        if found is None:
-            found = self.__dict__["_hash"] = whole(self)
-        return found
+    _known: ClassVar[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
+    _lock = Lock()
 
-    cls.__hash__ = hashed  # type: ignore[method-assign,assignment]
-    return cls
+    def __call__(cls, *args: Any, **named: Any) -> Any:
+        made = super().__call__(*args, **named)
+        key = (cls, *[getattr(made, name) for name in cls.__match_args__])  # type: ignore[attr-defined]
+        found = _Interned._known.get(key)
+        if found is not None:
+            return found
+        with _Interned._lock:
+            return _Interned._known.setdefault(key, made)
 
 
-@_hashed_once
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, eq=False)
+class Row(metaclass=_Interned):
     """A row in sight: a root (`of` is None) or one reached from `of` by `via`, a reference field or a row fact.
 
     `up` of a root: 0 is the row the expression is about, 1 the row outside the aggregate it stands in.
@@ -68,9 +70,8 @@ class Row:
         return () if self.of is None else (*self.of.path, self.via)
 
 
-@_hashed_once
-@dataclass(frozen=True)
-class Const:
+@dataclass(frozen=True, eq=False)
+class Const(metaclass=_Interned):
     """A literal or a parameter value (`label` names the parameter)."""
 
     value: Value
@@ -78,9 +79,8 @@ class Const:
     label: str = ""
 
 
-@_hashed_once
-@dataclass(frozen=True)
-class Field:
+@dataclass(frozen=True, eq=False)
+class Field(metaclass=_Interned):
     """A field of a row."""
 
     row: Row
@@ -88,9 +88,8 @@ class Field:
     type: Type
 
 
-@_hashed_once
-@dataclass(frozen=True)
-class Fact:
+@dataclass(frozen=True, eq=False)
+class Fact(metaclass=_Interned):
     """A fact of a row, defined in the program: named, hidden (`#3`) or an output (`policy.name`)."""
 
     row: Row
@@ -98,9 +97,8 @@ class Fact:
     type: Type
 
 
-@_hashed_once
-@dataclass(frozen=True)
-class Op:
+@dataclass(frozen=True, eq=False)
+class Op(metaclass=_Interned):
     """A scalar operation; `detail` carries constants such as a rounding mode or a look-up table's words."""
 
     op: str
@@ -109,9 +107,8 @@ class Op:
     detail: tuple[object, ...] = ()
 
 
-@_hashed_once
-@dataclass(frozen=True)
-class Aggregate:
+@dataclass(frozen=True, eq=False)
+class Aggregate(metaclass=_Interned):
     """Something computed from the rows of `register` whose `link` is the identity of the row it is about.
 
     It stands only as the definition of a fact. In `value`, `where` and `order` a root with up=0 is the item and
@@ -139,9 +136,8 @@ class Aggregate:
         return [part for part in (self.value, self.where, self.order) if part is not None] + options
 
 
-@_hashed_once
-@dataclass(frozen=True)
-class Window:
+@dataclass(frozen=True, eq=False)
+class Window(metaclass=_Interned):
     """Something computed over all rows of a register for which `among` holds, in groups.
 
     fn: place, size, total, mean, lowest, highest, deviation, cumulative. It stands only as a fact's definition.

@@ -103,6 +103,8 @@ class Sandbox:
         assert isinstance(self.run.computed, KernelComputed)
         self.computed = self.run.computed
         self.kernel = self.computed.kernel
+        self._seats: dict[str, Any] = {}
+        self._rests: dict[str, frozenset[str]] = {}
 
     def ask(self, overlay: Overlay, near: bool = False) -> Answer:
         """How the findings would differ. Raises RecordsError for rows that cannot be, PackError for parameters.
@@ -140,6 +142,8 @@ class Sandbox:
         found = []
         for policy in self.run.names:
             judged = self.run.evaluator.judge(policy)
+            if delta is not None and self._grounds(policy).isdisjoint(delta.overlaid.patches):
+                continue
             here, past = (None, None) if delta is None else _touched(delta, self.run.evaluator, judged)
             if here is not None and past is not None and not len(here) and not len(past):
                 continue
@@ -150,6 +154,12 @@ class Sandbox:
                 if was != now:
                     found.append(Difference(policy, judged.policy.kind, key, was, now))
         return found
+
+    def _grounds(self, policy: str) -> frozenset[str]:
+        """The registers that a policy's results rest on."""
+        if policy not in self._rests:
+            self._rests[policy] = self.run.evaluator.reads(policy)
+        return self._rests[policy]
 
     # -- rows --------------------------------------------------------------------------------------------------
 
@@ -182,7 +192,7 @@ class Sandbox:
         found = [{register.id_field: f"假设{at}", **row} for at, row in enumerate(rows, 1)]
         identities = [str(row[register.id_field]) for row in found]
         for at, identity in enumerate(identities):
-            if identity in identities[:at] or len(self._where(register, identity)):
+            if identity in identities[:at] or self._where(register, identity) is not None:
                 raise RecordsError(
                     f"假设：{register.label}里已有编号为“{identity}”的记录，改它请写在 change 里"
                 )
@@ -192,18 +202,23 @@ class Sandbox:
         """The rows of some identities, of those that are known. Raises RecordsError for one that is not there."""
         found = np.zeros(len(identities), np.int64)
         for at, identity in enumerate(identities):
-            rows = self._where(register, identity)
-            if not len(rows):
+            row = self._where(register, identity)
+            if row is None:
                 raise RecordsError(f"假设：{register.label}里没有编号为“{identity}”的记录")
-            found[at] = rows[-1]
+            found[at] = row
         return found
 
-    def _where(self, register: Register, identity: str) -> Any:
-        """The known rows with an identity."""
+    def _where(self, register: Register, identity: str) -> int | None:
+        """The known row with an identity."""
         prepared = self.kernel.prepared
-        ids, seen = prepared.column(register, register.id_field), prepared.recorded(register.name, self.kernel.known_at)  # fmt: skip
-        here = (ids.v == prepared.pool.numbers.get(str(identity), -1)) & ids.known
-        return np.flatnonzero(here if seen is None else here & seen)
+        if register.name not in self._seats:
+            ids, seen = prepared.column(register, register.id_field), prepared.recorded(register, self.kernel.known_at)  # fmt: skip
+            rows = np.flatnonzero(ids.known & (np.ones(len(ids.v), bool) if seen is None else seen))
+            seats = self._seats[register.name] = np.full(len(prepared.pool.texts), -1, np.int32)
+            seats[ids.v[rows]] = rows
+        seats, number = self._seats[register.name], prepared.pool.numbers.get(str(identity), -1)
+        row = int(seats[number]) if 0 <= number < len(seats) else -1
+        return row if row >= 0 else None
 
 
 # How each part of an overlay is written.

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 FITS = 2**62
+PIECE = (
+    2**17
+)  # rows worked on at a time: what lies between an expression's operations stays in the processor's cache
 MOST_DIGITS = 15  # the longest decimal written without a denominator
 
 
@@ -41,10 +44,17 @@ class Col:
         """Which rows are known, as an array."""
         return np.True_ if self.ok is None else self.ok  # type: ignore[return-value]
 
-    def at(self, index: Array, ok: Array | None = None) -> Col:
+    def at(self, index: Array | slice, ok: Array | None = None) -> Col:
         """The rows at `index`; -1 and rows outside `ok` are not known."""
-        if self.v.ndim == 0:
-            return replace(self, ok=meet(self.ok, ok))
+        if self.v.ndim == 0 and not isinstance(index, slice):
+            mine = self.ok if self.ok is None or self.ok.ndim == 0 else self.ok[index]
+            return replace(self, ok=meet(mine, ok))
+        if isinstance(index, slice):
+            cut = [
+                part if part is None or part.ndim == 0 else part[index]
+                for part in (self.v, self.ok, self.den)
+            ]
+            return Col(cut[0], cut[1], self.scale, cut[2], self.bound, self.den_bound)  # type: ignore[arg-type]
         if not len(self.v):
             return replace(
                 self,
@@ -86,6 +96,48 @@ def known_in(columns: Sequence[Col]) -> Array | None:
     for column in columns:
         known = meet(known, column.ok)
     return known
+
+
+def narrow(column: Col) -> Col:
+    """The same for keeping, in the smallest whole numbers that hold it; to be reckoned with it is made `wide` again."""
+    v = column.v
+    if v.dtype != np.int64 or not v.ndim:
+        return column
+    most = magnitude(v)
+    kind = next((kind for kind in (np.int8, np.int16, np.int32) if most <= np.iinfo(kind).max), np.int64)
+    return replace(column, v=v.astype(kind)) if kind is not np.int64 else column
+
+
+def wide(column: Col) -> Col:
+    """The same in 64-bit whole numbers: bounds are kept for those."""
+    v = column.v
+    return replace(column, v=v.astype(np.int64)) if v.dtype.kind == "i" and v.dtype.itemsize < 8 else column
+
+
+def joined(pieces: Sequence[tuple[Col, int]]) -> Col:
+    """One column of pieces, each with the number of its rows."""
+    scale = max(piece.scale for piece, _ in pieces)
+    columns = [(at_scale(piece, scale), rows) for piece, rows in pieces]
+    said = {_one_value(piece) for piece, _ in columns}
+    if len(said) == 1 and None not in said:
+        return columns[0][0]
+    ok = den = None
+    if any(piece.ok is not None for piece, _ in columns):
+        ok = np.concatenate([np.broadcast_to(piece.known, (rows,)) for piece, rows in columns])
+    if any(piece.den is not None for piece, _ in columns):
+        den = np.concatenate([np.broadcast_to(_or_one(piece.den), (rows,)) for piece, rows in columns])
+    return Col(
+        np.concatenate([np.broadcast_to(piece.v, (rows,)) for piece, rows in columns]), ok, scale, den,
+        max(piece.bound for piece, _ in columns), max(piece.den_bound for piece, _ in columns),
+    )  # fmt: skip
+
+
+def _one_value(column: Col) -> tuple[Any, ...] | None:
+    """What a column says of every row, if it says the same of all."""
+    parts = [part for part in (column.v, column.ok, column.den) if part is not None]
+    if any(part.ndim for part in parts):
+        return None
+    return tuple(None if part is None else part[()] for part in (column.v, column.ok, column.den))
 
 
 def constant(value: Any, ok: bool = True) -> Col:
@@ -338,22 +390,50 @@ def sort_key(value: Col) -> Array:
 def chosen(conditions: Sequence[Array], values: Sequence[Col], numeric: bool) -> Col:
     """For each row the value of the first condition that holds, else the last value."""
     values = together(values) if numeric else list(values)
-    last = values[-1]
-    v, ok, den = last.v, last.ok, last.den
-    for condition, value in reversed(list(zip(conditions, values, strict=False))):
-        if condition.ndim == 0:
-            if condition:
-                v, ok, den = value.v, value.ok, value.den
+    bound, den_bound = max(value.bound for value in values), max(value.den_bound for value in values)
+    scale, branches, last = values[-1].scale, [], values[-1]
+    for condition, value in zip(conditions, values, strict=False):
+        if condition.ndim == 0 and condition:
+            last = value
+            break
+        if condition.ndim and condition.any():
+            branches.append((condition, value))
+    # A row without a known value may hold any: what is chosen only where nothing is known need not be put there.
+    v, den = last.v, last.den
+    told = last.ok is None or last.ok.ndim > 0 or bool(last.ok) or v.dtype == bool
+    for condition, value in reversed(branches):
+        if value.ok is not None and value.ok.ndim == 0 and not value.ok and v.dtype != bool:
             continue
-        if not condition.any():
-            continue
-        v = np.where(condition, value.v, v)
-        if value.ok is not None or ok is not None:
-            ok = np.where(condition, value.known, np.True_ if ok is None else ok)
+        v = _either(condition, value.v, v) if told else value.v
         if den is not value.den:
-            den = np.where(condition, _or_one(value.den), _or_one(den))
-    bounds = [value.bound for value in values]
-    return Col(v, ok, last.scale, den, max(bounds), max(value.den_bound for value in values))
+            den = _either(condition, _or_one(value.den), _or_one(den)) if told else value.den
+        told = True
+    return Col(v, _chosen_known(branches, last), scale, den, bound, den_bound)
+
+
+def _chosen_known(branches: Sequence[tuple[Array, Col]], last: Col) -> Array | None:
+    """Where the value that is chosen is known."""
+    ok = last.ok
+    for condition, value in reversed(branches):
+        if value.ok is None:
+            ok = None if ok is None else condition | ok if ok.ndim or ok else condition
+        elif ok is None:
+            ok = value.ok | ~condition
+        else:
+            ok = (condition & value.ok) | (~condition & ok)
+    return ok
+
+
+def _either(condition: Array, one: Array, two: Array) -> Array:
+    """One where the condition holds, else two: reckoned, because a processor guesses badly which way a row goes."""
+    if one.dtype == bool and two.dtype == bool:
+        return (condition & one) | (~condition & two)
+    if one.dtype == object or two.dtype == object:
+        return np.where(condition, one, two)
+    found = np.asarray((one - two) * condition)
+    if two.ndim or two:
+        found += two
+    return found
 
 
 def _or_one(den: Array | None) -> Array:

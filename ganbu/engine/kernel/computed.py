@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from ganbu.engine.bind import Program
-from ganbu.engine.kernel.columns import Array, Col
-from ganbu.engine.kernel.evaluate import Kernel, Place
+from ganbu.engine.kernel.columns import Array, Col, wide
+from ganbu.engine.kernel.evaluate import Kernel
+from ganbu.engine.kernel.place import Place
 from ganbu.engine.kernel.snapshot import Prepared
 from ganbu.engine.results import Cells
 from ganbu.engine.tree import Aggregate, Node, Row, looks_out
@@ -64,6 +65,10 @@ class KernelComputed:
             kept = np.broadcast_to(self.kernel.value(keep, place).v, (place.size,))
             if not kept.all():
                 at = np.flatnonzero(kept)
+        if only is None:
+            entered = place.view.as_entered
+            if entered is not None:
+                at = entered if at is None else entered[kept[entered]]
         told = self._cells if only is None else self._few
         return {
             label: told(self.kernel.value(node, place).full(place.size), node, at)
@@ -119,8 +124,10 @@ class KernelComputed:
             found = kernel.value(definition.where, Place(rows)).full(rows.size)
             mine = mine & (found.v | ~found.known)
         at = np.flatnonzero(mine)
+        if rows.entries is not None:
+            at = at[np.argsort(rows.entries[0][at])]
         if rows.register.order:
-            by = rows.column(rows.register.order)
+            by = wide(rows.column(rows.register.order))
             last = np.iinfo(np.int64).max
             at = at[np.argsort(np.where(by.known, by.v, last)[at], kind="stable")]
         at = at[:limit]

@@ -13,6 +13,8 @@ from ganbu.engine.kernel.columns import Array, Col, constant, integers, meet
 EPOCH = date(1970, 1, 1)
 FIRST_MONTH, LAST_MONTH = (1 - 1970) * 12, (9999 - 1970) * 12 + 11
 FAR_PAST, FAR_FUTURE = (date(1, 1, 1) - EPOCH).days, (date(9999, 12, 31) - EPOCH).days
+TABLED = 2000  # dates from which on a table of all days is quicker than reckoning
+CENTURIES = 12 * 1000
 _NEAR = ((date(1890, 1, 1) - EPOCH).days, (date(2120, 1, 1) - EPOCH).days)
 
 
@@ -33,12 +35,17 @@ def parts(v: Array) -> tuple[Array, Array]:
         return np.asarray((day.year - 1970) * 12 + day.month - 1), np.asarray(day.day)
     if not v.size:
         return v, v
-    if int(v.min()) >= _NEAR[0] and int(v.max()) < _NEAR[1]:
+    if _is_near(v):
         months, first = _near_days()
         at = v - _NEAR[0]
-        return months[at], np.asarray(v - first[at])
+        return months.take(at), np.asarray(v - first.take(at))
     months = v.astype("M8[D]").astype("M8[M]")
     return months.astype(np.int64), v - months.astype("M8[D]").astype(np.int64) + 1
+
+
+def _is_near(v: Array) -> bool:
+    """Whether all days are of the years in daily use."""
+    return bool(v.size) and int(v.min()) >= _NEAR[0] and int(v.max()) < _NEAR[1]
 
 
 @lru_cache(maxsize=1)
@@ -47,6 +54,19 @@ def _near_days() -> tuple[Array, Array]:
     days = np.arange(*_NEAR)
     months = days.astype("M8[D]").astype("M8[M]")
     return months.astype(np.int64), months.astype("M8[D]").astype(np.int64) - 1
+
+
+@lru_cache(maxsize=256)
+def _near_moved(months: int) -> Array:
+    """For each day of the years in daily use the day so many months later."""
+    return _moved(Col(np.arange(*_NEAR)), constant(np.int64(months))).v
+
+
+@lru_cache(maxsize=64)
+def _near_months(day: int, before: bool) -> Array:
+    """For each day of the years in daily use the completed months from it to a day, or (`before`) from that day to it."""
+    days, one = np.arange(*_NEAR), np.asarray(day)
+    return _months_between(one, days) if before else _months_between(days, one)
 
 
 @lru_cache(maxsize=1)
@@ -69,6 +89,14 @@ def month_length(months: Array) -> Array:
 
 def months_between(start: Array, end: Array) -> Array:
     """Completed months by anniversary; a month without that day ends on its last."""
+    if end.ndim == 0 and start.size > TABLED and _is_near(start):
+        return _near_months(int(end), False).take(start - _NEAR[0])
+    if start.ndim == 0 and end.size > TABLED and _is_near(end):
+        return _near_months(int(start), True).take(end - _NEAR[0])
+    return _months_between(start, end)
+
+
+def _months_between(start: Array, end: Array) -> Array:
     m1, d1 = parts(start)
     m2, d2 = parts(end)
     short = (d2 < d1) & (d2 < month_length(m2))
@@ -82,6 +110,12 @@ def years_between(start: Array, end: Array) -> Array:
 
 def moved(start: Col, amount: Col) -> Col:
     """The same day of the month so many months later, or that month's last day; beyond 9999 there is no such day."""
+    if amount.v.ndim == 0 and start.v.size > TABLED and abs(int(amount.v)) < CENTURIES and _is_near(start.v):
+        return Col(_near_moved(int(amount.v)).take(start.v - _NEAR[0]), meet(start.ok, amount.ok))
+    return _moved(start, amount)
+
+
+def _moved(start: Col, amount: Col) -> Col:
     months, day = parts(start.v)
     target = months + amount.v
     ok = meet(start.ok, amount.ok)

@@ -15,8 +15,9 @@ from ganbu.engine.bind import Program
 from ganbu.engine.kernel.aggregate import aggregate
 from ganbu.engine.kernel.columns import Array, Col
 from ganbu.engine.kernel.effects import EFFECT
-from ganbu.engine.kernel.evaluate import Kernel, Place
+from ganbu.engine.kernel.evaluate import Kernel
 from ganbu.engine.kernel.overlay import NONE, Overlaid, put, same
+from ganbu.engine.kernel.place import Place
 from ganbu.engine.kernel.snapshot import NOWHERE, View
 from ganbu.engine.kernel.window import grouped, window
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Row, Window, walk
@@ -88,7 +89,7 @@ class Delta(Kernel):
     def __init__(self, base: Kernel, overlaid: Overlaid, wide: Container[tuple[str, Node]] | None = None) -> None:  # fmt: skip
         super().__init__(base.program, overlaid, base.known_at, base.virtual)
         self.base, self.overlaid = base, overlaid
-        self._tables = base._tables
+        self._tables, self._constants = base._tables, base._constants
         self._seats: dict[str, Array | None] = {}
         self._changed: dict[tuple[str, Node], Array] = {}
         self._fields: dict[tuple[str, str], Array] = {}
@@ -100,6 +101,8 @@ class Delta(Kernel):
         self._fresh: dict[str, Array] = {}
         self._gone: dict[str, Array] = {}
         self._near: dict[str, Array] = {}
+        self._nearby: dict[str, Array] = {}
+        self._places: dict[tuple[str, bytes], Place] = {}
         self.wide = wide
 
     # -- rows ----------------------------------------------------------------------------------------------
@@ -200,6 +203,19 @@ class Delta(Kernel):
                     column = prepared.column(spec, name).at(at)
                     found.append(column.v[np.broadcast_to(column.known, column.v.shape)])
         return np.unique(np.concatenate(found))
+
+    def _near_rows(self, register: str) -> Array:
+        """The rows in sight of those whom the laid-over rows are about or name, always the same object."""
+        if register not in self._nearby:
+            self._nearby[register] = np.flatnonzero(self.near(register))
+        return self._nearby[register]
+
+    def _at(self, view: View, at: Array) -> Place:
+        """Some rows of a view, with what was computed of the very same rows before."""
+        key = (view.register.name, at.tobytes())
+        if key not in self._places:
+            self._places[key] = Place(view, at, None, {})
+        return self._places[key]
 
     def near(self, register: str) -> Array:
         """Which rows in sight are those whom the laid-over rows are about or name."""
@@ -307,8 +323,32 @@ class Delta(Kernel):
             known[node] = tuple(dict.fromkeys(leaf for leaf in walk(node) if isinstance(leaf, (Field, Fact))))
         return known[node]
 
+    def grounds(self, register: str, node: Node) -> frozenset[str]:
+        """The registers that a definition rests on, whatever way it reaches them; kept with the base."""
+        known = self.base.rests
+        found = known.get((register, node))
+        if found is None:
+            passed = {register, node.register} if isinstance(node, Aggregate) else {register}
+            facts: list[tuple[str, str]] = []
+            for leaf in {leaf for part in (node.parts if isinstance(node, Aggregate) else [node]) for leaf in self._leaves(part)}:  # fmt: skip
+                facts.append((leaf.row.register, leaf.name))
+                row: Row | None = leaf.row
+                while row is not None:
+                    passed.add(row.register)
+                    if row.of is not None:
+                        facts.append((row.of.register, row.via))
+                    row = row.of
+            for policy in passed & self.virtual.keys():
+                facts += [(owner, effect + key) for owner, effect in self.virtual[policy] for key in EFFECT]
+            definitions = self.program.definitions
+            below = [self.grounds(fact[0], definitions[fact]) for fact in facts if fact in definitions]
+            found = known[register, node] = frozenset(passed).union(*below)
+        return found
+
     def node_changed(self, register: str, node: Node) -> Array:
         """The rows of a register on which an expression may be another."""
+        if isinstance(node, (Field, Fact)):
+            return self._leaf_changed(node, self.view(register))
         return self._leaves_changed([node], self.view(register), 0)
 
     def _aggregate_changed(self, register: str, node: Aggregate) -> Array:
@@ -389,7 +429,12 @@ class Delta(Kernel):
         return self.view(row.register) is self.base.view(row.register)
 
     def _define(self, register: str, node: Node) -> Col:
-        view, below = self.view(register), self.base.defined(register, node)
+        below = self.base.defined(register, node)
+        if self.grounds(register, node).isdisjoint(self.overlaid.patches):
+            self._changed[register, node] = NONE
+            return below
+        view = self.view(register)
+        widely = self.wide is None or (register, node) in self.wide
         match node:
             case Aggregate():
                 at = self._aggregate_changed(register, node)
@@ -401,9 +446,10 @@ class Delta(Kernel):
             case Const():
                 at = self.fresh(register)
             case _:
-                at = self.node_changed(register, node)
+                # Whether it rests on anything that is another is not asked for a handful: it is quicker computed.
+                at = self.node_changed(register, node) if widely else self._near_rows(register)
         groups = at
-        if self.wide is not None and (register, node) not in self.wide:
+        if not widely:
             at = at[self.near(register)[at]]
         if not len(at):
             self._changed[register, node] = NONE
@@ -413,7 +459,7 @@ class Delta(Kernel):
         elif isinstance(node, Window):
             new = window(self, view, node, groups).full(len(groups)).at(np.searchsorted(groups, at))
         else:
-            new = self.value(node, Place(view, at))
+            new = self.value(node, self._at(view, at))
         below, new = self._carried(register, node, below).full(view.size), new.full(len(at))
         other = ~same(below.at(at), new, node.type.kind == "num")
         if self.seats(register) is not None:

@@ -77,6 +77,15 @@ class EffectsView(View):
         """Not prepared: effects are other on every day."""
         return None
 
+    @cached_property
+    def entries(self) -> tuple[Array, Array] | None:
+        """Effects stand as they were made."""
+        return None
+
+    def by_subject(self, name: str) -> bool:
+        """They do so for whoever owns them."""
+        return True
+
     def identity_order(self) -> Array:
         """The effects in binary order of their identities."""
         return np.argsort(self.kernel.pool.ranks()[self.rows["编号"].v])

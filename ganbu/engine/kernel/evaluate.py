@@ -11,43 +11,29 @@ import numpy as np
 from ganbu.engine.bind import Program
 from ganbu.engine.kernel import columns, days
 from ganbu.engine.kernel.aggregate import aggregate
-from ganbu.engine.kernel.columns import Array, Col, cleared, constant, integers, meet
+from ganbu.engine.kernel.columns import (
+    PIECE,
+    Array,
+    Col,
+    cleared,
+    constant,
+    integers,
+    joined,
+    meet,
+    narrow,
+    wide,
+)
 from ganbu.engine.kernel.effects import EffectsView
 from ganbu.engine.kernel.needs import Needs
+from ganbu.engine.kernel.place import Place
 from ganbu.engine.kernel.segments import Groups
 from ganbu.engine.kernel.snapshot import NOWHERE, NUMBER, Prepared, View
-from ganbu.engine.kernel.window import window
+from ganbu.engine.kernel.window import grouped, window
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window
 
+NUMBERS = ("num", "date")  # what is reckoned with in 64 bits
 Steps = tuple[tuple[str, ...], ...]
 Twin = tuple[str, Node]
-
-
-class Place:
-    """Where an expression is computed: the rows in hand (by `at`, or all) of a view, and the rows outside."""
-
-    def __init__(self, view: View, at: Array | None = None, outer: Place | None = None) -> None:
-        self.view, self.at, self.outer = view, at, outer
-
-    @property
-    def size(self) -> int:
-        """How many rows are in hand."""
-        return self.view.size if self.at is None else len(self.at)
-
-    def root(self, up: int) -> Place:
-        """The place of a root."""
-        if up == 0:
-            return self
-        assert self.outer is not None
-        return self.outer.root(up - 1)
-
-    def narrowed(self, keep: Array) -> Place:
-        """Only some of the rows in hand."""
-        at = np.flatnonzero(keep) if self.at is None else self.at[keep]
-        outer = None
-        if self.outer is not None:
-            outer = self.outer.narrowed(keep)
-        return Place(self.view, at, outer)
 
 
 class Kernel:
@@ -71,8 +57,11 @@ class Kernel:
         self._constants: dict[Const, Col] = {}
         self._asked: dict[tuple[str, Node], Col] = {}
         self._needs: Needs | None = None
+        self._shared: dict[Node, int] = {}
+        self._parted: tuple[tuple[str, tuple[Node, ...]], Groups] | None = None
         self._tables: dict[Steps, Array] = {}
         self.leaves: dict[Node, tuple[Field | Fact, ...]] = {}
+        self.rests: dict[tuple[str, Node], frozenset[str]] = {}
         self.groupings: dict[tuple[str, tuple[Node, ...]], Array] = {}
 
     # -- what there is -------------------------------------------------------------------------------------
@@ -102,7 +91,8 @@ class Kernel:
         twin = (register, node)
         found = self._same.get(twin)
         if found is None:
-            found = self._same[twin] = self._define(register, node)
+            found = self._define(register, node)
+            self._same[twin] = found = narrow(found) if found.v.size > PIECE else found
             if self._needs is not None:
                 for done in self._needs.computed(twin):
                     self._same.pop(done, None)
@@ -114,11 +104,12 @@ class Kernel:
         Raises PackError where a date has no place.
         """
         self._needs = Needs.of(self.program, self.virtual, wanted)
+        self._shared = self._needs.shared
         for register, nodes in wanted.items():
             place = Place(self.view(register))
             for node in nodes:
                 self.value(node, place)
-        self._needs = None
+        self._needs, self._shared = None, {}
         self._asked.clear()
 
     def link(self, owner: View, name: str, target: View) -> Array:
@@ -132,12 +123,21 @@ class Kernel:
         """The rows of a register that belong to somebody by whom they belong to, kept for the run with their order."""
         key = (rows.register.name, link, view.register.name)
         if key not in self._owned:
-            made = Groups(owner, view.size, owner)
+            made = Groups(owner, view.size)
             if not made.sorted:
                 order = rows.owner_order(link, view, owned)
                 made.order = np.argsort(owner, kind="stable") if order is None else order
             self._owned[key] = made
         return self._owned[key]
+
+    def parted(self, view: View, nodes: tuple[Node, ...], only: Array | None = None) -> Groups:
+        """The rows in sight, or `only` some of them, in the groups that expressions make; the last ones are kept."""
+        if only is not None:
+            return Groups(*grouped(self, view, nodes, only))
+        key = (view.register.name, nodes)
+        if self._parted is None or self._parted[0] != key:
+            self._parted = (key, Groups(*grouped(self, view, nodes)))
+        return self._parted[1]
 
     def _define(self, register: str, node: Node) -> Col:
         view = self.view(register)
@@ -145,11 +145,11 @@ class Kernel:
             return aggregate(self, view, node)
         if isinstance(node, Window):
             return window(self, view, node)
-        return self.value(node, Place(view))
+        return self.value(node, Place(view)) if type(node) is not Op else self._at_rest(node, Place(view))
 
     # -- rows and leaves -----------------------------------------------------------------------------------
 
-    def row(self, row: Row, place: Place) -> tuple[View, Array | None]:
+    def row(self, row: Row, place: Place) -> tuple[View, Array | slice | None]:
         """Where a row path leads: the view, and for each row in hand a row of it (None: the row itself, -1: none)."""
         root = place.root(row.root.up)
         if row.of is None:
@@ -181,42 +181,74 @@ class Kernel:
         view, at = self.row(node.row, place)
         register = view.register.name
         column = self.fact(register, node.name) if isinstance(node, Fact) else view.column(node.name)
-        if at is None:
-            return column
-        if node.row.of is None:
-            return column.full(view.size).at(at)
-        there = at >= 0
-        return column.full(view.size).at(at, None if there.all() else there)
+        if at is not None:
+            there: Array | None = None
+            if node.row.of is not None:
+                assert not isinstance(at, slice)
+                there = np.asarray(at >= 0)
+                there = None if there.all() else there
+            column = column.full(view.size).at(at, there)
+        return wide(column) if node.type.kind in NUMBERS else column
 
     # -- expressions ---------------------------------------------------------------------------------------
 
     def value(self, node: Node, place: Place) -> Col:
         """An expression for the rows in hand."""
-        if isinstance(node, Op):
-            if self._needs is None or place.at is not None or place.outer is not None:
-                return _OPS[node.op](self, node, place)
-            return self._once(node, place)
-        if isinstance(node, Const):
+        if type(node) is Const:
             found = self._constants.get(node)
             if found is None:
                 found = self._constants[node] = self._const(node)
             return found
+        at = place.at
+        if at is None:
+            if place.outer is None:
+                found = self._at_rest(node, place)
+                return wide(found) if node.type.kind in NUMBERS and place.size > PIECE else found
+        elif place.kept is not None and place.outer is None:
+            if type(at) is not slice:
+                found = place.kept.get(node)
+                if found is None:
+                    found = place.kept[node] = self._worked_out(node, place)
+                return found
+            if node in self._shared:
+                if node not in place.kept:
+                    place.kept[node] = self._at_rest(node, Place(place.view))
+                found = place.kept[node].at(at)
+                return wide(found) if node.type.kind in NUMBERS else found
+        return self._worked_out(node, place)
+
+    def _at_rest(self, node: Node, place: Place) -> Col:
+        """An expression over all rows in sight, as it is kept: of many rows in small numbers."""
+        return self._once(node, place) if node in self._shared else self._whole(node, place)
+
+    def _whole(self, node: Node, place: Place) -> Col:
+        """Of many rows piece by piece, so that what lies between operations stays at hand."""
+        size = place.size
+        if size <= PIECE or type(node) is not Op:
+            return self._worked_out(node, place)
+        pieces, kept = [], dict[Node, Col]()
+        for first in range(0, size, PIECE):
+            piece = Place(place.view, slice(first, min(first + PIECE, size)), None, kept)
+            pieces.append((narrow(self._worked_out(node, piece)), piece.size))
+        return joined(pieces)
+
+    def _worked_out(self, node: Node, place: Place) -> Col:
+        if type(node) is Op:
+            return _OPS[node.op](self, node, place)
         assert isinstance(node, (Field, Fact))
         found = self.leaf(node, place)
         if found.v.dtype == bool and found.ok is not None:
             return Col(cleared(found.v, found.ok), found.ok)
         return found
 
-    def _once(self, node: Op, place: Place) -> Col:
-        """A condition over all rows in sight, kept while others are going to ask it too."""
-        assert self._needs is not None
+    def _once(self, node: Node, place: Place) -> Col:
+        """An expression over all rows in sight, kept while others are going to ask for it too."""
         key = (place.view.register.name, node)
         found = self._asked.get(key)
         if found is None:
-            found = _OPS[node.op](self, node, place)
-            if self._needs.asked_again(node):
-                self._asked[key] = found
-        elif not self._needs.asked_again(node):
+            found = self._asked[key] = self._whole(node, place)
+        self._shared[node] -= 1
+        if self._shared[node] <= 0:
             del self._asked[key]
         return found
 
@@ -504,10 +536,14 @@ def _make_date(kernel: Kernel, node: Op, place: Place) -> Col:
 def _mask(kernel: Kernel, node: Op, place: Place) -> Col:
     """One bit for each condition that is known to be true."""
     kind = next(np.dtype(f"i{size}") for size in (1, 2, 4, 8) if len(node.args) < 8 * size)
+    args = [arg.v.view(np.int8) for arg in _args(kernel, node, place)]
     found: Array = np.zeros((), kind)
-    for at, arg in enumerate(_args(kernel, node, place)):
-        if arg.v.ndim or bool(arg.v):
-            found = found | np.left_shift(arg.v.astype(kind), at, dtype=kind)
+    for first in range(0, len(args), 7):  # seven bits at a time in bytes, which are quickest to put together
+        byte: Array = np.zeros((), np.int8)
+        for at, arg in enumerate(args[first : first + 7]):
+            if arg.ndim or arg:
+                byte = byte | (arg << np.int8(at))
+        found = byte if kind == np.int8 else found | np.left_shift(byte.astype(kind), first, dtype=kind)
     return integers(found, None, columns.FITS - 1)
 
 

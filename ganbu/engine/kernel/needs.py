@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ganbu.engine.bind import Program
 from ganbu.engine.kernel.effects import EFFECT
-from ganbu.engine.tree import Aggregate, Fact, Field, Node, Op, walk
+from ganbu.engine.tree import Aggregate, Fact, Field, Node, Op, children, walk
 
 Twin = tuple[str, Node]
 
@@ -20,9 +20,32 @@ class Needs:
     ) -> None:  # fmt: skip
         self.reads: dict[Twin, list[Twin]] = {}
         self.readers: Counter[Twin] = Counter()
-        self.asked: Counter[Node] = Counter()
+        asked: Counter[Node] = Counter()
         definitions = program.definitions
         todo: list[Twin] = []
+
+        def count(node: Node) -> None:
+            """Who asks for an operation or what a path leads to; what stands below one asked again is not asked again."""
+            if type(node) is Op or (isinstance(node, (Field, Fact)) and node.row.of is not None):
+                asked[node] += 1
+                if asked[node] > 1:
+                    return
+            for part in children(node):
+                count(part)
+
+        def facts(node: Node) -> list[tuple[str, str]]:
+            """The facts an expression reads, paths included; what it is made of is counted on the way."""
+            found: list[tuple[str, str]] = []
+            for part in node.parts if isinstance(node, Aggregate) else [node]:
+                count(part)
+                for leaf in walk(part):
+                    if isinstance(leaf, (Field, Fact)):
+                        found.append((leaf.row.register, leaf.name))
+                        row = leaf.row
+                        while row.of is not None:
+                            found.append((row.of.register, row.via))
+                            row = row.of
+            return found
 
         def read(keys: Iterable[tuple[str, str]]) -> list[Twin]:
             found = list(dict.fromkeys((key[0], definitions[key]) for key in keys if key in definitions))
@@ -32,14 +55,16 @@ class Needs:
 
         for nodes in wanted.values():
             for node in nodes:
-                read(self._facts(node))
+                read(facts(node))
         for effects in virtual.values():
             read((owner, effect + key) for owner, effect in effects for key in EFFECT)
         while todo:
             twin = todo.pop()
             if twin not in self.reads:
                 self.reads[twin] = []  # before its leaves: they may lead back by another way
-                self.reads[twin] = read(self._facts(twin[1]))
+                self.reads[twin] = read(facts(twin[1]))
+        # What stands in more than one place, as far as can be told, and in how many.
+        self.shared = {node: count for node, count in asked.items() if count > 1}
 
     @classmethod
     def of(
@@ -52,23 +77,8 @@ class Needs:
             program.remembered = {id(wanted): kept}
         fresh = cls.__new__(cls)
         whole: Needs = kept[1]
-        fresh.reads, fresh.readers, fresh.asked = dict(whole.reads), whole.readers.copy(), whole.asked.copy()
+        fresh.reads, fresh.readers, fresh.shared = dict(whole.reads), whole.readers.copy(), dict(whole.shared)
         return fresh
-
-    def _facts(self, node: Node) -> list[tuple[str, str]]:
-        """The facts an expression reads, paths included; conditions in it are counted on the way."""
-        found: list[tuple[str, str]] = []
-        for part in node.parts if isinstance(node, Aggregate) else [node]:
-            for leaf in walk(part):
-                if type(leaf) is Op and leaf.type.kind == "bool":
-                    self.asked[leaf] += 1
-                elif isinstance(leaf, (Field, Fact)):
-                    found.append((leaf.row.register, leaf.name))
-                    row = leaf.row
-                    while row.of is not None:
-                        found.append((row.of.register, row.via))
-                        row = row.of
-        return found
 
     def computed(self, twin: Twin) -> Iterator[Twin]:
         """A fact was computed: those that it was the last to read."""
@@ -76,8 +86,3 @@ class Needs:
             self.readers[read] -= 1
             if not self.readers[read]:
                 yield read
-
-    def asked_again(self, node: Node) -> bool:
-        """Whether a condition stands in another expression that is still to be computed, as far as can be told."""
-        self.asked[node] -= 1
-        return self.asked[node] > 0

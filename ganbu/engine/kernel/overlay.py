@@ -55,13 +55,30 @@ class Overlaid(Prepared):
         """Whether a register was handed in, or has added rows."""
         return self.base.loaded(register) or (register in self.patches and self._new(register) > 0)
 
-    def recorded(self, register: str, moment: datetime | None) -> Array | None:
+    def standing(self, register: Register) -> Array | None:
+        """For each row of the base its row in the record."""
+        return self.base.standing(register)
+
+    def entries(self, register: Register) -> Array | None:
+        """For each row a number that grows as rows were entered; added ones come last."""
+        found = self.base.entries(register)
+        if found is None or register.name not in self.patches:
+            return found
+        return np.concatenate([found, np.arange(len(found), self.rows(register.name), dtype=found.dtype)])
+
+    def by_subject(self, register: Register, name: str) -> bool:
+        """Not where a row may have gone to another owner."""
+        if register.name in self.patches:
+            return self.entries(register) is None
+        return self.base.by_subject(register, name)
+
+    def recorded(self, register: Register, moment: datetime | None) -> Array | None:
         """Which rows of the base were known at a moment and are not left out; added ones are known."""
         found = self.base.recorded(register, moment)
-        patch = self.patches.get(register)
+        patch = self.patches.get(register.name)
         if patch is None or (found is None and not len(patch.gone)):
             return found
-        seen = np.ones(self.rows(register), bool)
+        seen = np.ones(self.rows(register.name), bool)
         if found is not None:
             seen[: len(found)] = found
         seen[patch.gone] = False
@@ -70,7 +87,9 @@ class Overlaid(Prepared):
     def _patched(self, register: Register) -> Prepared:
         """The rows of a patch as columns, their texts numbered like those of the base."""
         patch = self.patches[register.name]
-        return Prepared(Records({register.name: patch.table}, self.records.vocabulary), self.pool)
+        return Prepared(
+            Records({register.name: patch.table}, self.records.vocabulary), self.pool, as_entered=True
+        )
 
     def column(self, register: Register, name: str) -> Col:
         """A field over all rows, those of the patch in their places."""

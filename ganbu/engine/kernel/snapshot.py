@@ -1,6 +1,7 @@
 """The prepared snapshot (预备快照): each register as numpy columns, references as row numbers, made when first needed.
 
-Preparation is kept for all runs over the same records; what depends on the day stands in `View`.
+Rows stand by the row they are about, those of one subject as they were entered, so that what is summed for somebody
+lies side by side; row numbers are those of this order. Preparation is kept for all runs over the same records; what depends on the day stands in `View`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ganbu.engine.kernel.columns import Array, Col, cleared, integers, meet
+from ganbu.engine.kernel.columns import Array, Col, cleared, integers, meet, narrow, wide
 from ganbu.engine.kernel.days import days_of
 from ganbu.engine.records import PRECISION, Records
 from ganbu.vocabulary import Register
 
 NOWHERE, MONTHLY = -1, 1
-NUMBER = np.int32  # texts are told apart by number: half the room of a 64-bit one
+NUMBER = np.int32  # texts and rows are told apart by number: half the room of a 64-bit one
+FEW = 2**15  # rows up to which a column is kept as it is reckoned with
 
 
 class Pool:
@@ -62,14 +64,17 @@ def _array(column: Any) -> Any:
 
 @dataclass
 class Prepared:
-    """Records as columns, prepared piece by piece."""
+    """Records as columns, prepared piece by piece; with `as_entered` rows keep the order of the record."""
 
     records: Records
     pool: Pool = field(default_factory=Pool)
+    as_entered: bool = False
     _columns: dict[tuple[str, str], Col] = field(default_factory=dict)
     _links: dict[tuple[str, str, str], Array] = field(default_factory=dict)
     _orders: dict[str, Array] = field(default_factory=dict)
     _owners: dict[tuple[str, str, str], Array] = field(default_factory=dict)
+    _standings: dict[str, Array | None] = field(default_factory=dict)
+    _named: dict[tuple[str, str, str], Array] = field(default_factory=dict)
 
     def keep(self, other: Prepared, touched: Container[str]) -> None:
         """Take over what another has prepared of registers that are as they were."""
@@ -80,14 +85,41 @@ class Prepared:
             k: v for k, v in other._owners.items() if k[0] not in touched and k[2] not in touched
         }
         self._orders |= {k: v for k, v in other._orders.items() if k not in touched}
+        self._standings |= {k: v for k, v in other._standings.items() if k not in touched}
 
     def loaded(self, register: str) -> bool:
         """Whether a register was handed in at all."""
         return register in self.records.tables
 
-    def recorded(self, register: str, moment: datetime | None) -> Array | None:
+    def standing(self, register: Register) -> Array | None:
+        """For each row its row in the record; None when they stand as they were entered."""
+        name = register.name
+        if name not in self._standings:
+            self._standings[name] = None
+            by, target = register.subject_field, self.records.vocabulary.registers.get(register.subject)
+            if by and target is not None and not self.as_entered:
+                key = (name, by, target.name)
+                whom = self._named[key] = self._find(register, by, target)
+                if (whom[1:] < whom[:-1]).any():
+                    self._standings[name] = np.argsort(whom, kind="stable").astype(NUMBER)
+        return self._standings[name]
+
+    def entries(self, register: Register) -> Array | None:
+        """For each row a number that grows as rows were entered; None when the row's own does."""
+        return self.standing(register)
+
+    def by_subject(self, register: Register, name: str) -> bool:
+        """Whether the rows that a reference gives to one owner are sure to stand as they were entered."""
+        return register.subject_field == name or self.entries(register) is None
+
+    def _stood(self, register: Register, values: Array) -> Array:
+        """Values of the rows of the record, in the order in which they stand here."""
+        order = self.standing(register)
+        return values if order is None else values.take(order)
+
+    def recorded(self, register: Register, moment: datetime | None) -> Array | None:
         """Which rows were known at a moment, or are known now; None where the register has no history."""
-        table = self.records.tables.get(register)
+        table = self.records.tables.get(register.name)
         if table is None or not {"recorded_at", "superseded_at"} & set(table.column_names):
             return None
         at = None if moment is None else pa.scalar(moment, pa.timestamp("us"))
@@ -98,7 +130,7 @@ class Prepared:
             ended = _array(table["superseded_at"])
             gone = pc.is_valid(ended) if at is None else pc.fill_null(pc.less_equal(ended, at), False)
             seen &= ~np.asarray(gone)
-        return seen
+        return self._stood(register, seen)
 
     def rows(self, register: str) -> int:
         """How many rows a register has."""
@@ -109,7 +141,9 @@ class Prepared:
         """A field over all rows of its register."""
         key = (register.name, name)
         if key not in self._columns:
-            self._columns[key] = self._column(register, name)
+            found = self._column(register, name)
+            order = self.standing(register)
+            self._columns[key] = narrow(found if order is None else found.at(order))
         return self._columns[key]
 
     def _column(self, register: Register, name: str) -> Col:
@@ -144,7 +178,7 @@ class Prepared:
             return None
         precision = np.asarray(_array(table[name + PRECISION]).fill_null(0)).astype(np.int64)
         years = np.where(precision > MONTHLY, precision, 0)
-        return years if years.any() else None
+        return self._stood(register, years) if years.any() else None
 
     def repeated(self, register: Register) -> bool:
         """Whether an identity stands in more than one row, because a row was superseded by another."""
@@ -157,28 +191,52 @@ class Prepared:
         """For each row the row of `target` that the reference `name` leads to, or -1."""
         key = (register.name, name, target.name)
         if key not in self._links:
-            here, there = self.records.tables.get(register.name), self.records.tables.get(target.name)
-            if here is None or there is None or not there.num_rows or not here.num_rows:
-                self._links[key] = np.full(self.rows(register.name), NOWHERE, np.int64)
-            else:
-                ids = _array(there[target.id_field]).cast(pa.string())
-                found = pc.index_in(_array(here[name]).cast(pa.string()), value_set=ids, skip_nulls=True)
-                self._links[key] = np.asarray(found.fill_null(NOWHERE)).astype(np.int64)
+            order = self.standing(register)
+            found = self._named.pop(key, None)
+            found = self._find(register, name, target) if found is None else found
+            found = found if order is None else found.take(order)
+            there = self.standing(target)
+            if there is not None:
+                where = np.full(len(there) + 1, NOWHERE, NUMBER)
+                where[there] = np.arange(len(there))
+                found = where.take(found)
+            self._links[key] = found
         return self._links[key]
+
+    def _find(self, register: Register, name: str, target: Register) -> Array:
+        """For each row of the record the row of the record that a reference leads to, or -1."""
+        here, there = self.records.tables.get(register.name), self.records.tables.get(target.name)
+        if (
+            here is None
+            or there is None
+            or not there.num_rows
+            or not here.num_rows
+            or name not in here.column_names
+        ):
+            return np.full(self.rows(register.name), NOWHERE, NUMBER)
+        ids = _array(there[target.id_field]).cast(pa.string())
+        found = pc.index_in(_array(here[name]).cast(pa.string()), value_set=ids, skip_nulls=True)
+        return np.asarray(found.fill_null(NOWHERE)).astype(NUMBER)
 
     def owner_order(self, register: Register, name: str, target: Register) -> Array:
         """The rows by the row of `target` that the reference `name` leads to, each owner's in the order of the record."""
         key = (register.name, name, target.name)
         if key not in self._owners:
             link = self.link(register, name, target)
-            self._owners[key] = np.argsort(link, kind="stable")
+            self._owners[key] = np.argsort(link, kind="stable").astype(NUMBER)
         return self._owners[key]
 
     def identity_order(self, register: Register) -> Array:
         """The rows in binary order of their identities, as databases sort text."""
         if register.name not in self._orders:
             ids = _array(self.records.tables[register.name][register.id_field])
-            self._orders[register.name] = np.asarray(pc.array_sort_indices(ids)).astype(np.int64)
+            found = np.asarray(pc.array_sort_indices(ids)).astype(NUMBER)
+            order = self.standing(register)
+            if order is not None:
+                where = np.empty(len(order), NUMBER)
+                where[order] = np.arange(len(order))
+                found = where.take(found)
+            self._orders[register.name] = found
         return self._orders[register.name]
 
 
@@ -200,7 +258,7 @@ class View:
     @cached_property
     def visible(self) -> Array | None:
         """The row numbers in sight, in order; None when all are."""
-        seen = meet(self._happened(), self.prepared.recorded(self.register.name, self.known_at))
+        seen = meet(self._happened(), self.prepared.recorded(self.register, self.known_at))
         return None if seen is None or bool(seen.all()) else np.flatnonzero(seen)
 
     def _happened(self) -> Array | None:
@@ -246,7 +304,8 @@ class View:
                     ok = meet(column.ok, reached)
                     v = cleared(column.v, ok) if column.v.dtype == bool else column.v
                     column = Col(v, ok, column.scale, None, column.bound)
-            self._columns[name] = column
+            few = self.size <= FEW and self.register.fields[name].kind in ("int", "decimal", "date")
+            self._columns[name] = wide(column) if few else column
         return self._columns[name]
 
     def years(self, name: str) -> Array | None:
@@ -267,7 +326,7 @@ class View:
             found = np.where(self.column(name).known, found, NOWHERE)
         if target.visible is None:
             return found
-        where = np.full(self.prepared.rows(target.register.name) + 1, NOWHERE, np.int64)
+        where = np.full(self.prepared.rows(target.register.name) + 1, NOWHERE, NUMBER)
         where[target.visible] = np.arange(len(target.visible))
         return np.asarray(where[found])
 
@@ -283,11 +342,33 @@ class View:
         if self.prepared.repeated(target.register) or name in self.register.ended:
             return None
         order = self.prepared.owner_order(self.register, name, target.register)
+        if self.visible is None and owned.all():
+            return order
         kept = owned
         if self.visible is not None:
             kept = np.zeros(len(order), bool)
             kept[self.visible[owned]] = True
         return np.asarray((np.cumsum(kept) - 1)[order[kept[order]]])
+
+    @cached_property
+    def entries(self) -> tuple[Array, Array] | None:
+        """For each row in sight a number that grows as rows were entered, and the way back; None when its own does."""
+        found = self.prepared.entries(self.register)
+        if found is None:
+            return None
+        back = np.full(len(found), NOWHERE, NUMBER)
+        found = found if self.visible is None else found[self.visible]
+        back[found] = np.arange(len(found))
+        return found, back
+
+    @property
+    def as_entered(self) -> Array | None:
+        """The rows in sight in the order in which they were entered; None when they stand so."""
+        return None if self.entries is None else np.argsort(self.entries[0])
+
+    def by_subject(self, name: str) -> bool:
+        """Whether the rows that a reference gives to one owner are sure to stand as they were entered."""
+        return self.prepared.by_subject(self.register, name)
 
     def identity_order(self) -> Array:
         """The rows in sight in binary order of their identities."""

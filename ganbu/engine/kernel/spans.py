@@ -28,7 +28,7 @@ def _taking(kernel: Kernel, node: Aggregate, items: Items) -> tuple[Items, Array
 
 def _counted(found: Array, ok: Array, groups: Groups, closed: bool) -> Col:
     """Counts by group; a group without items counts nought where the register is closed."""
-    some = groups.some(np.ones(len(groups.of), bool))
+    some = groups.filled
     known = np.where(some, ok, closed)
     return integers(np.where(some & known, found, 0), None if known.all() else known, 1_000_000)
 
@@ -43,7 +43,7 @@ def streak(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
     the result is not known. With gap=skip, periods without a row are passed over.
     """
     of, o, yes, unknown, size = _periods(kernel, node, items)
-    groups = Groups(of, size, of)
+    groups = Groups(of, size)
     if node.option("gap") == "skip":
         far = np.int64(-(2**60))
         last_no = np.full(size, far)
@@ -70,7 +70,7 @@ def streak(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
 def longest(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
     """The longest run of periods that ever satisfied a condition; not known where an unknown period could lengthen it."""
     of, o, yes, unknown, size = _periods(kernel, node, items)
-    groups = Groups(of, size, of)
+    groups = Groups(of, size)
     least, most = (_longest(of, o, held, node, size) for held in (yes, yes | unknown))
     return _counted(least, least == most, groups, closed)
 
@@ -176,7 +176,7 @@ def _months(islands: _Islands, as_of: int) -> tuple[Array, Array]:
 def held(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
     """Completed months altogether, time that overlaps counted once; 30 days left over by several spans are a month."""
     islands, items = _islands(kernel, node, items)
-    groups = Groups(islands.of, items.groups.size, islands.of)
+    groups = Groups(islands.of, items.groups.size)
     return _counted(_summed(islands, groups, kernel), ~groups.some(islands.bad), groups, closed)
 
 
@@ -190,9 +190,9 @@ def since(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> Col:
     """Where the span that lasts to the as-of day begins; of several, the longest or the latest."""
     islands, items = _islands(kernel, node, items)
     current = islands.end > days_of(kernel.as_of)
-    groups = Groups(islands.of[current], items.groups.size, islands.of[current])
+    groups = Groups(islands.of[current], items.groups.size)
     bad, start = islands.bad[current], islands.start[current]
-    some = groups.some(np.ones(len(groups.of), bool))
+    some = groups.filled
     found = groups.most(start, node.option("of") == "longest")
     ok = some & ~groups.some(bad)
     return Col(np.where(ok, found, 0), None if ok.all() else ok)
@@ -203,12 +203,12 @@ def cumulative(kernel: Kernel, node: Aggregate, items: Items, closed: bool) -> C
     islands, items = _islands(kernel, node, items)
     fresh = runs(islands.of, islands.value)
     pair = np.cumsum(fresh) - 1
-    pairs = Groups(pair, int(pair[-1]) + 1 if len(pair) else 0, pair)
+    pairs = Groups(pair, int(pair[-1]) + 1 if len(pair) else 0)
     months = _summed(islands, pairs, kernel)
     current = pairs.most(islands.end) > days_of(kernel.as_of) if pairs.size else months > 0
     of = islands.of[fresh][current]
-    groups = Groups(of, items.groups.size, of)
-    some = groups.some(np.ones(len(of), bool))
+    groups = Groups(of, items.groups.size)
+    some = groups.filled
     ok = some & ~groups.some(pairs.some(islands.bad)[current])
     return integers(np.where(ok, groups.most(months[current]), 0), None if ok.all() else ok, 1_000_000)
 

@@ -7,62 +7,76 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganbu.engine.kernel.aggregate import seated
-from ganbu.engine.kernel.columns import Array, Col, common, integers, magnitude, product, sort_key
-from ganbu.engine.kernel.segments import Groups, runs
+from ganbu.engine.kernel.columns import (
+    PIECE,
+    Array,
+    Col,
+    cleared,
+    common,
+    integers,
+    magnitude,
+    narrow,
+    product,
+    sort_key,
+)
+from ganbu.engine.kernel.place import Place
+from ganbu.engine.kernel.segments import rows_where, runs, since
 from ganbu.engine.kernel.snapshot import View
 from ganbu.engine.tree import Node, Window
 
 if TYPE_CHECKING:
-    from ganbu.engine.kernel.evaluate import Kernel, Place
+    from ganbu.engine.kernel.evaluate import Kernel
 
 COUNTS = 1_000_000_000
 
 
 def window(kernel: Kernel, view: View, node: Window, only: Array | None = None) -> Col:
     """A window fact over all rows in sight, or over `only` some whole groups of them."""
-    from ganbu.engine.kernel.evaluate import Place
-
     place = Place(view, only)
     size = place.size
     among, _ = kernel.holds(node.among, place)
-    among = np.broadcast_to(among, (size,))
-    of, groups = grouped(kernel, view, node.groups, only)
-    everyone = Groups(of, groups, np.arange(size))
+    everyone = kernel.parted(view, node.groups, only)
+    of = everyone.of
     value = kernel.value(node.value, place).full(size) if node.value is not None else None
     if node.fn in ("place", "ties"):
-        return _place(kernel, place, node, of, among)
-    if node.fn in ("seated", "unseated"):
         assert value is not None
-        counted = among & value.known if node.fn == "seated" else among & ~value.known
-        return integers(everyone.count(counted)[of], None, COUNTS)
+        return _place(kernel, place, node, of, value, np.broadcast_to(cleared(among, value.ok), (size,)))
     if node.fn == "size":
-        return integers(everyone.count(among)[of], None, COUNTS)
+        return _told(everyone.count(among), of)
     assert value is not None
+    if node.fn == "unseated":
+        counted = among & ~value.ok if value.ok is not None else np.False_
+        return _told(everyone.count(np.asarray(counted)), of)
+    known = np.asarray(cleared(among, value.ok))
+    if node.fn in ("seated", "known"):
+        return _told(everyone.count(known), of)
     value = common(value)
-    known = among & value.known
-    if node.fn == "known":
-        return integers(everyone.count(known)[of], None, COUNTS)
-    taking = everyone.where(known)
     if node.fn in ("total", "sum_known", "squares"):
         summed = product(value, value) if node.fn == "squares" else value
-        found = taking.total(summed.v[known])
+        found = everyone.total(summed.v, None if known.all() else known)
         ok = None
         if node.fn == "total" and value.ok is not None:
-            ok = ~everyone.some(among & ~value.ok)[of]
-        return Col(found[of], ok, summed.scale, summed.den, magnitude(found), summed.den_bound)
+            ok = ~everyone.some(among & ~value.ok).take(of)
+        return Col(found.take(of), ok, summed.scale, summed.den, magnitude(found), summed.den_bound)
     if node.fn in ("lowest", "highest"):
-        found = taking.most(value.v[known], node.fn == "lowest")
-        some = taking.some(np.ones(len(taking.of), bool))
-        return Col(found[of], some[of], value.scale, value.den, value.bound, value.den_bound)
+        taking = everyone.where(known)
+        found = taking.most(value.v.take(rows_where(known, size)), node.fn == "lowest")
+        return Col(
+            found.take(of), taking.filled.take(of), value.scale, value.den, value.bound, value.den_bound
+        )
     raise AssertionError(node.fn)
+
+
+def _told(counts: Array, of: Array) -> Col:
+    """Each row told the count of its group, in numbers as small as they are kept in where there are many rows."""
+    found = integers(counts, None, COUNTS)
+    return (narrow(found) if len(of) > PIECE else found).at(of)
 
 
 def grouped(
     kernel: Kernel, view: View, nodes: tuple[Node, ...], only: Array | None = None
 ) -> tuple[Array, int]:
     """For each row the number of its group, and how many there are; what is not known is a group of its own."""
-    from ganbu.engine.kernel.evaluate import Place
-
     place = Place(view, only)
     of: Array = np.zeros(place.size, np.int64)
     count = 1
@@ -103,13 +117,10 @@ def ordered_key(value: Col, descending: bool, text: bool, kernel: Kernel) -> Arr
     return np.asarray(v)
 
 
-def _place(kernel: Kernel, place: Place, node: Window, of: Array, among: Array) -> Col:
+def _place(kernel: Kernel, place: Place, node: Window, of: Array, value: Col, takes_part: Array) -> Col:
     """Places among those who take part; ties as declared (min, dense, row)."""
-    assert node.value is not None
     size = place.size
-    value = kernel.value(node.value, place).full(size)
-    takes_part = among if value.ok is None else among & value.ok
-    at = np.flatnonzero(takes_part) if not takes_part.all() else None
+    at = None if takes_part.all() else np.flatnonzero(takes_part)
     keys = [
         ordered_key(
             kernel.value(key, place).full(size), descending, key.type.kind in ("text", "code", "ref"), kernel
@@ -117,52 +128,83 @@ def _place(kernel: Kernel, place: Place, node: Window, of: Array, among: Array) 
         for key, descending in node.order
     ]
     if at is not None:
-        of, keys = of[at], [key[at] for key in keys]
+        of, keys = of.take(at), [key.take(at) for key in keys]
     by_row = node.option("ties") == "row"
     if by_row:
         # The identities in order, so that standing order decides ties.
         first = place.view.identity_order()
         if place.at is not None:
-            first = seated(place.at, place.view.size)[first]
+            first = seated(place.rows, place.view.size)[first]
             first = first[first >= 0]
         if at is not None:
             seat = np.cumsum(takes_part) - 1
             first = seat[first[takes_part[first]]]
-        seats = first[_seated(of[first], [key[first] for key in keys])]
+        seats, begins, fresh = _seated(of.take(first), [key.take(first) for key in keys])
+        seats = first.take(seats)
     else:
-        seats = _seated(of, keys)
-    sorted_of, sorted_keys = of[seats], [key[seats] for key in keys]
-    begins = runs(sorted_of)
-    fresh = runs(sorted_of, *sorted_keys)
-    here = np.arange(len(seats))
-    start = np.maximum.accumulate(np.where(begins, here, 0)) if len(here) else here
-    first = np.maximum.accumulate(np.where(fresh, here, 0)) if len(here) else here
+        seats, begins, fresh = _seated(of, keys)
     if node.fn == "ties":
-        seat_run = np.cumsum(fresh) - 1
-        found = np.bincount(seat_run)[seat_run] if len(here) else here
+        run = np.cumsum(fresh) - 1
+        found = np.bincount(run)[run] if len(run) else run
     elif by_row:
-        found = here - start + 1
+        found = np.arange(1, len(seats) + 1) - since(begins)
     elif node.option("ties") == "dense":
         steps = np.cumsum(fresh)
-        found = steps - steps[start] + 1 if len(here) else here
+        found = steps - steps[since(begins)] + 1 if len(steps) else steps
     else:
-        found = first - start + 1
-    result = np.zeros(size, np.int64)
-    result[seats if at is None else at[seats]] = found
+        found = since(fresh) - since(begins) + 1
+    result = np.zeros(size, np.int32 if size < 2**31 else np.int64)
+    result[seats if at is None else at.take(seats)] = found
     if node.fn == "ties":
-        return integers(np.where(takes_part, result, 1), None, COUNTS)
+        return integers(result.astype(np.int64) + ~takes_part, None, COUNTS)
+    result = result if size > PIECE else result.astype(np.int64)
     return integers(result, None if at is None else takes_part, COUNTS)
 
 
-def _seated(of: Array, keys: list[Array]) -> Array:
-    """The order by group, then keys, then as they stand."""
-    size = len(of)
-    if len(keys) == 1 and size:
-        key, low = keys[0], int(keys[0].min())
-        span = int(key.max()) - low + 1
-        if span * (int(of.max()) + 1) * size < 2**63:
-            # One number holds group, key and place: sorting numbers is quicker than sorting an index.
-            packed = (of * span + (key - low)) * size + np.arange(size)
-            packed.sort()
-            return np.asarray(packed % size)
-    return np.lexsort((*reversed(keys), of))
+def _seated(of: Array, keys: list[Array]) -> tuple[Array, Array, Array]:
+    """The order by group, then keys, then as they stand; where a group begins in it, and where a group or a key does."""
+    if len(keys) == 1 and len(of):
+        found = _packed(of, keys[0]) or _by_parcels(of, keys[0])
+        if found is not None:
+            return found
+    seats = np.lexsort((*reversed(keys), of))
+    begins = runs(of.take(seats))
+    return seats, begins, begins | runs(*(key.take(seats) for key in keys)) if keys else begins
+
+
+def _packed(of: Array, key: Array) -> tuple[Array, Array, Array] | None:
+    """Group, key and place held by one number, where they fit: sorting numbers is quicker than sorting an index."""
+    low, places = int(key.min()), len(of).bit_length()
+    steps = (int(key.max()) - low).bit_length()
+    if int(of.max()).bit_length() + steps + places >= 64:
+        return None
+    packed = of.astype(np.int64)
+    packed <<= steps
+    packed += key
+    packed -= low
+    packed <<= places
+    packed += np.arange(len(of))
+    packed.sort()
+    seats = packed & ((1 << places) - 1)
+    packed >>= places
+    fresh = runs(packed)
+    packed >>= steps
+    return seats, runs(packed), fresh
+
+
+def _by_parcels(of: Array, key: Array) -> tuple[Array, Array, Array] | None:
+    """The same, some neighbouring groups at a time, whose numbers and places are smaller."""
+    few = max(int(of.max()).bit_length() - 8, 0)
+    parcels = of >> few
+    order = np.argsort(parcels.astype(np.uint8), kind="stable")
+    found, first = [], 0
+    for last in np.cumsum(np.bincount(parcels)).tolist():
+        if last > first:
+            rows = order[first:last]
+            part = _packed(of.take(rows) & ((1 << few) - 1), key.take(rows))
+            if part is None:
+                return None
+            found.append((rows.take(part[0]), *part[1:]))
+        first = last
+    seats, begins, fresh = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return seats, begins, fresh
