@@ -40,8 +40,7 @@ def fill(folder: Path, base: Path, console: Console) -> None:
             batch = batches.open_batch(
                 Account.objects.get(username="ganbuke"), "任免审批表 lrmx", folder / "lrmx"
             )
-            batches.read(batch)
-            batches.apply(batch)
+            batches.apply(batch, batches.read(batch))
         _files()
         run_adopted(date.today())
     _damaged(folder)

@@ -175,7 +175,9 @@ class Evaluator:
         """The registers that a policy's results rest on, whatever way they reach it (所依据的登记表)."""
         judged = self.judge(policy_name)
         found, seen = {judged.register.name}, {policy_name}
-        open_nodes: list[Node] = [output.node for output in judged.outputs]
+        open_nodes = [*self.columns(judged).values(), *(output.node for output in judged.outputs)]
+        for _effect, _, columns in judged.lowered.effects:
+            open_nodes += columns.values()
         done: set[tuple[str, str]] = set()
 
         def fact(register: str, name: str) -> None:
@@ -185,10 +187,11 @@ class Evaluator:
 
         def row(here: Row | None) -> None:
             while here is not None:
-                if here.register in self.pack.reach and here.register not in seen:
+                if here.register not in self.pack.reach:
+                    found.add(here.register)
+                elif here.register not in seen:
                     seen.add(here.register)
                     found.update(self.reads(here.register))  # the effects of another policy
-                found.add(here.register)
                 if here.of is not None:
                     fact(here.of.register, here.via)
                 here = here.of

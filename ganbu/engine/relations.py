@@ -155,21 +155,22 @@ class Backend(Writer):
         return [shape.text] + ([shape.den] if shape.den and not numbers.literal(shape.den) else [])
 
     def _put_down(
-        self, register: str, relation: str, columns: list[Column], items: list[str], text: str
-    ) -> None:
+        self, register: str, relation: str, columns: list[Column], items: list[str], text: str, order: str = " ORDER BY s.__row"
+    ) -> None:  # fmt: skip
         """A table of some columns, its rows those of the register in their order."""
         if self.beside and register not in self.base:
             base = f"{self.prefix}f_{register}"
             fields = ", ".join(self._fields(register))
+            made = (
+                " ORDER BY __row" if register in self.plan.virtual else ""
+            )  # those of a table come as they stand
             self.relations.append(
-                Relation(base, f"SELECT {fields} FROM {name(self.visible[register])} ORDER BY __row", True)
+                Relation(base, f"SELECT {fields} FROM {name(self.visible[register])}{made}", True)
             )
             self.base[register] = base
         seat = [] if self.beside else ["s.__row AS __seat"]
         relation = self.prefix + relation
-        self.relations.append(
-            Relation(relation, f"SELECT {', '.join([*seat, *items])} {text} ORDER BY s.__row", True)
-        )
+        self.relations.append(Relation(relation, f"SELECT {', '.join([*seat, *items])} {text}{order}", True))
         self.home.update({column.key: relation for column in columns})
 
     def _see(self, register: str) -> None:
@@ -300,7 +301,8 @@ class Backend(Writer):
         columns = [c for c in read.values() if c.node is not None and c.node.type.kind == "num"]
         if columns:
             items = [item for column in columns for item in self._stored(column.key)]
-            self._put_down(register, relation, columns, items, f"FROM {self.source(register, columns)} s")
+            # Tables put side by side, and nothing joined: the rows come in their order.
+            self._put_down(register, relation, columns, items, f"FROM {self.source(register, columns)} s", "")
 
     def _windows(self, register: str, columns: list[Column]) -> tuple[list[str], str]:
         """Windows as items and where they come from.

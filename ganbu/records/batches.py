@@ -9,13 +9,14 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from ganbu.access.models import Account
 from ganbu.access.sealing import keys
@@ -60,8 +61,21 @@ SECRET = frozenset(
 Row = dict[str, Any]
 
 Form = tuple[str, AppointmentForm | Filing | None, list[Issue]]
-Parts = tuple[list[Form], list[Row]]
+Laid = tuple[Merge, ImportReport, dict[str, tuple[str, str]]]
 PHOTOS = 200  # compared and added at a time
+
+
+@dataclass
+class Parts:
+    """What a batch holds (一批的内容): forms and filings, and units; with how they were laid over the record, and when.
+
+    `seen` is the last change there was then.
+    """
+
+    forms: list[Form]
+    units: list[Row]
+    laid: Laid | None = None
+    seen: int | None = None
 
 
 def open_batch(
@@ -108,7 +122,7 @@ def _lay(
     batch: ImportBatch,
     decided: Mapping[str, str],
     chosen: frozenset[str],
-) -> tuple[Merge, ImportReport, dict[str, tuple[str, str]]]:
+) -> Laid:
     """Lay all forms over the record: the merge, the report, and of each file whom it is about and what it does."""
     forms = list(forms)
     merge = Merge(_record_of(forms, decided), datetime.now(), batch.prefer_new, chosen)
@@ -143,15 +157,17 @@ def _lay(
 def read(batch: ImportBatch) -> Parts:
     """Read a batch and keep its preview (读取并预览); what was read. Raises FormatError when nothing in it can be read."""
     _set(batch, state="reading")
-    forms, units = _parts(Path(batch.folder), lambda number: _set(batch, done=number))
-    if not units and not any(form is not None for _, form, _ in forms):
+    parts = _parts(Path(batch.folder), lambda number: _set(batch, done=number))
+    forms = parts.forms
+    if not parts.units and not any(form is not None for _, form, _ in forms):
         reasons = "；".join(issue.message for _, _, issues in forms[:5] for issue in issues)
         raise FormatError(
             reasons or "没有可以导入的文件（lrmx、lrm、信息采集表或导入模板，或含有它们的 zip，或通用格式）"
         )
     decided = choices(batch)
     with transaction.atomic():
-        merge, report, told = _lay(forms, units, batch, decided, chosen_of(batch))
+        parts.seen = _last_change()
+        parts.laid = merge, report, told = _lay(forms, parts.units, batch, decided, chosen_of(batch))
         differences: dict[str, list[dict[str, Any]]] = {}
         for one in merge.differences:
             register = load_vocabulary().registers[one.register]
@@ -185,7 +201,7 @@ def read(batch: ImportBatch) -> Parts:
         )  # fmt: skip
         counts = Counter(state for _key, state in told.values())
         _set(batch, state="ready", done=len(forms), total=len(forms), counts=dict(counts), told="")
-    return forms, units
+    return parts
 
 
 def hidden(value: Any) -> str:
@@ -240,19 +256,27 @@ def _parts(folder: Path, tick: Callable[[int], None] | None = None) -> Parts:
     """Everything in a folder: forms and filings, and units."""
     forms = _forms(folder, tick)
     people, units = read_filings(folder)
-    return forms + people, units
+    return Parts(forms + people, units)
+
+
+def _last_change(before: Change | None = None) -> int | None:
+    """The last change of the record, or the last before one."""
+    made = Change.objects.all() if before is None else Change.objects.filter(pk__lt=before.pk)
+    return made.aggregate(last=Max("pk"))["last"]
 
 
 def apply(batch: ImportBatch, parts: Parts | None = None) -> Change:
     """Do it (导入): all in one transaction; raises RecordsError and leaves nothing behind when anything fails.
 
-    `parts` are what was read just before; else the files are read again.
+    `parts` are what was read just before, with the choices there are; else the files are read again. How they were
+    laid over the record then holds while nothing was registered since.
     """
-    forms, units = parts or _parts(Path(batch.folder))
+    parts = parts or _parts(Path(batch.folder))
     with record.writing("import", origin=f"导入 {batch.pk} {batch.title}") as act:
-        merge, _report, told = _lay(forms, units, batch, choices(batch), chosen_of(batch))
+        laid = parts.laid if parts.seen == _last_change(act.change) else None
+        merge, _report, told = laid or _lay(parts.forms, parts.units, batch, choices(batch), chosen_of(batch))
         write_merge(act, merge)
-        _photos(act, forms, told)
+        _photos(act, parts.forms, told)
         # In the same transaction: a batch whose rows are in is applied, and none is applied twice.
         if not ImportBatch.objects.filter(pk=batch.pk, change=None).update(
             state="applied", change=act.change, told=""

@@ -33,7 +33,7 @@ from ganbu.formats.lrmx import read_lrmx, write_lrmx
 from ganbu.formats.tables import read_sheets
 from ganbu.records import batches, writing
 from ganbu.records.local import vocabulary
-from ganbu.records.models import Change
+from ganbu.records.models import Card, Change
 from ganbu.synthetic import build_district
 from ganbu.synthetic.files import PORTRAIT
 from ganbu.vocabulary import load_vocabulary
@@ -486,6 +486,20 @@ def test_the_worker_leaves_alone_what_a_command_imports(tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "_forms", lambda *args: taken.append(worker.step()) or real(*args))
     batches.import_files(tmp_path / "新来者.lrmx", {})
     assert taken == [False]
+
+
+@pytest.mark.django_db
+def test_what_is_registered_between_reading_and_applying_counts(tmp_path, monkeypatch):
+    (tmp_path / "新来者.lrmx").write_bytes(write_lrmx(NEWCOMER))
+    real, laid = batches._lay, []
+    monkeypatch.setattr(batches, "_lay", lambda *args: laid.append(args) or real(*args))
+    slow, quick = (batches.open_batch(None, name, tmp_path, False, "reading") for name in ("慢", "快"))
+    read = batches.read(slow)
+    assert batches.apply(quick, batches.read(quick)).rows["person"] == 1
+    assert len(laid) == 2  # nothing came between: laid over the record once
+    assert "person" not in batches.apply(slow, read).rows
+    assert len(laid) == 3
+    assert Card.objects.filter(name=NEWCOMER.name).count() == 1
 
 
 @pytest.mark.django_db

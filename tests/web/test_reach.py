@@ -139,7 +139,7 @@ def test_a_finding_that_rests_on_a_hidden_register_is_hidden(sign_in, someone):
 
 def test_what_a_policy_rests_on_is_followed_through_facts_and_effects(db):
     evaluator = Evaluator(load_pack("national"), date(2026, 6, 30))
-    assert evaluator.reads("处分影响期") == {"sanction"}
+    assert evaluator.reads("处分影响期") == {"sanction", "person"}
     assert {"rank", "assessment", "sanction"} <= evaluator.reads("职级晋升资格"), (
         "by the effects of another policy"
     )

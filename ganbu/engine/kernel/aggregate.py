@@ -20,6 +20,7 @@ from ganbu.engine.kernel.columns import (
     joined,
     magnitude,
     meet,
+    narrow,
     sort_key,
 )
 from ganbu.engine.kernel.place import Place
@@ -90,7 +91,7 @@ def aggregate(kernel: Kernel, view: View, node: Aggregate, only: Array | None = 
     """An aggregate fact over all rows in sight of the register it is about, or over `only` some of them."""
     items, back = _items(kernel, view, node, only)
     if back is None and only is None and len(items.groups.of) > PIECE and items.contiguous:
-        return joined([(_made(kernel, node, piece), piece.groups.size) for piece in items.pieces()])
+        return joined([(narrow(_made(kernel, node, piece)), piece.groups.size) for piece in items.pieces()])
     found = _made(kernel, node, items)
     if back is None:
         return found
