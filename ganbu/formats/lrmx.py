@@ -104,7 +104,10 @@ def _line(element: etree._Element) -> int:
 
 
 def _local(element: etree._Element) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    tag = element.tag
+    if not isinstance(tag, str):
+        return ""
+    return tag if tag[:1] != "{" else etree.QName(tag).localname
 
 
 _SPACES = re.compile("[\t\n\r]")
@@ -149,8 +152,10 @@ class _Reading:
         self.form, self.file, self.photo = form, file, photo
         self.seen: set[str] = set()
         self.foreign: list[tuple[int, etree._Element]] = []
+        self.declares = True
 
     def take(self, root: etree._Element, xml: bytes) -> None:
+        self.declares = b"xmlns" in xml
         self.take_attributes(ROOT, root)
         self.foreign = [(-1, node) for node in reversed(list(root.itersiblings(preceding=True)))]
         position = -1
@@ -184,9 +189,10 @@ class _Reading:
 
     def take_attributes(self, label: str, element: etree._Element) -> None:
         """Keep the attributes of a known element; of one that is written twice, those of the first."""
-        typed, name = _attributes(element), _local(element)
+        typed = self.typed(element)
         if not typed:
             return
+        name = _local(element)
         if self.form.attributes.setdefault(name, typed) == typed:
             self.report(
                 label, "element.attributes", f"{name} 带有属性，原样保留", typed, "note", _line(element)
@@ -194,6 +200,10 @@ class _Reading:
         else:
             message = f"{name} 重复出现且属性不同，后一个的属性未保留"
             self.report(label, "element.attributes", message, typed, "warning", _line(element))
+
+    def typed(self, element: etree._Element) -> str:
+        """Its attributes and namespace declarations; most elements have none, and most files declare none."""
+        return _attributes(element) if self.declares or element.attrib else ""
 
     def take_field(self, spec: FormField, element: etree._Element) -> None:
         value = read_field(
@@ -254,7 +264,7 @@ class _Reading:
     def take_member(self, item: etree._Element) -> None:
         self.check_stray([item.text, *(element.tail for element in item)])
         values: dict[str, str] = {}
-        attributes = [(MEMBER_ELEMENT, _attributes(item))]
+        attributes = [(MEMBER_ELEMENT, self.typed(item))]
         foreign = []
         for element in item:
             spec = _MEMBER_BY_ELEMENT.get(_local(element))
@@ -263,7 +273,7 @@ class _Reading:
                 continue
             raw = self.text_of(spec.label, element)
             values[spec.attribute] = read_field(spec, raw, self.file, self.form.issues, _line(element))
-            attributes.append((spec.element, _attributes(element)))
+            attributes.append((spec.element, self.typed(element)))
         # An empty row is padding, whatever empty elements it has.
         if any(values.values()) or any(str(node.xpath("string()")).strip() for node in foreign):
             typed = tuple((name, text) for name, text in attributes if text)

@@ -256,13 +256,14 @@ def _parts(folder: Path, tick: Callable[[int], None] | None = None) -> Parts:
     """Everything in a folder: forms and filings, and units."""
     forms = _forms(folder, tick)
     people, units = read_filings(folder)
-    return Parts(forms + people, units)
+    return Parts([*forms, *people], units)
 
 
 def _last_change(before: Change | None = None) -> int | None:
     """The last change of the record, or the last before one."""
     made = Change.objects.all() if before is None else Change.objects.filter(pk__lt=before.pk)
-    return made.aggregate(last=Max("pk"))["last"]
+    last: int | None = made.aggregate(last=Max("pk"))["last"]
+    return last
 
 
 def apply(batch: ImportBatch, parts: Parts | None = None) -> Change:
