@@ -88,9 +88,10 @@ def test_packs_and_vocabulary(tmp_path):
         and json.loads(ganbu("vocabulary", "--format", "json")[1])["registers"]["person"]
     )
     (tmp_path / "m.jsonl").write_text('{"id": "904-5", "cat": "I"}\n', "utf-8")
-    code, out, _ = ganbu("packs", "coverage", tmp_path / "m.jsonl", "--format", "json")
-    assert code == 0 and json.loads(out)["ids"] == ["904-5"]
-    assert "100.0%" in ganbu("packs", "coverage", tmp_path / "m.jsonl")[1]
+    cited = ("packs", "coverage", tmp_path / "m.jsonl", "registers", "jiangsu/nantong")
+    code, out, err = ganbu(*cited, "--format", "json")
+    assert code == 0 and json.loads(out)["ids"] == ["904-5"], err
+    assert "100.0%" in ganbu(*cited)[1]
 
 
 def test_import_undo_and_export(data, tmp_path):

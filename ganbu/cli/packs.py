@@ -92,6 +92,7 @@ def packs_test(
 @app.command("coverage")
 def packs_coverage(
     catalogue: Annotated[Path, typer.Argument(help="机制目录 mechanisms.jsonl")],
+    path: Annotated[list[str] | None, typer.Argument(help="规则包；不写则统计随附的全部规则包")] = None,
     fmt: Annotated[str, typer.Option("--format", help="table 或 json")] = "table",
 ) -> None:
     """统计机制覆盖：被规则引用、并由通过的情景验证过的机制，按能力字母列出。"""
@@ -99,7 +100,7 @@ def packs_coverage(
     from ganbu.engine.coverage import coverage
     from ganbu.engine.scenario import run_scenarios
 
-    chosen = packs_of(None)
+    chosen = packs_of(path)
     results = [
         result
         for pack in track(chosen, "规则包", console=err, transient=True)
