@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import Resolver
+from yaml.scanner import Scanner
 
 from ganbu.errors import PackError, Place
 
@@ -112,7 +117,7 @@ def _block(node: yaml.ScalarNode, file: str, lines: list[str]) -> Text:
     return Text("\n".join(raw).rstrip(), Place(file, first + 1, indent + 1), True, indent + 1)
 
 
-def _value(node: yaml.Node, file: str, lines: list[str]) -> Any:
+def _value(node: yaml.Node, file: str, lines: list[str], text: str) -> Any:
     place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
     if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
         raise PackError(f"不允许 YAML 标签 {node.tag}", place)
@@ -121,17 +126,17 @@ def _value(node: yaml.Node, file: str, lines: list[str]) -> Any:
     if isinstance(node, yaml.SequenceNode):
         sequence = Sequence(place)
         entries: list[tuple[yaml.Node, ...]] = [(item,) for item in node.value]
-        sequence.extend(_value(item, file, lines) for (item,) in _rejoined(node, entries))
+        sequence.extend(_value(item, file, lines, text) for (item,) in _rejoined(node, entries, text))
         return sequence
     mapping = Mapping(place)
-    for key_node, value_node in _rejoined(node, node.value):
+    for key_node, value_node in _rejoined(node, node.value, text):
         key_place = Place(file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
         if not isinstance(key_node, yaml.ScalarNode):
             raise PackError("键必须是文本", key_place)
         key = key_node.value
         if key in mapping:
             raise PackError(f"键“{key}”重复", key_place, f"第一次出现在第 {mapping.at(key).line} 行")
-        mapping[key] = _value(value_node, file, lines)
+        mapping[key] = _value(value_node, file, lines, text)
         mapping.places[key] = key_place
     return mapping
 
@@ -142,7 +147,9 @@ def _open(text: str) -> int:
     return sum(bare.count(sign) for sign in "(（") - sum(bare.count(sign) for sign in ")）")
 
 
-def _rejoined(node: yaml.Node, entries: list[tuple[yaml.Node, ...]]) -> Iterator[tuple[yaml.Node, ...]]:
+def _rejoined(
+    node: yaml.Node, entries: list[tuple[yaml.Node, ...]], whole: str
+) -> Iterator[tuple[yaml.Node, ...]]:
     """The entries of a `{…}` or `[…]` with expressions put together again that YAML cut at their commas.
 
     `{人数: count(任职, 免职时间 is missing)}` is one entry, as anybody would read it.
@@ -151,7 +158,7 @@ def _rejoined(node: yaml.Node, entries: list[tuple[yaml.Node, ...]]) -> Iterator
     flowing = bool(getattr(node, "flow_style", False))
     for entry in rest:
         value = entry[-1]
-        if flowing and isinstance(value, yaml.ScalarNode) and value.style is None and _open(value.value) > 0:
+        if flowing and isinstance(value, yaml.ScalarNode) and not value.style and _open(value.value) > 0:
             start, end = value.start_mark, value.end_mark
             text = value.value
             while _open(text) > 0:
@@ -159,39 +166,64 @@ def _rejoined(node: yaml.Node, entries: list[tuple[yaml.Node, ...]]) -> Iterator
                 if following is None:
                     break
                 end = max((part.end_mark for part in following), key=lambda mark: mark.index)
-                text = str(start.buffer)[start.pointer : start.pointer + end.index - start.index]
+                text = whole[start.index : end.index]
             entry = (*entry[:-1], yaml.ScalarNode(value.tag, text, start, end))
         yield entry
 
 
-class _Loader(yaml.SafeLoader):
-    """Composes nodes only; aliases are refused, so that a small file cannot become a huge one."""
+class _PythonParser(Reader, Scanner, Parser):
+    """Events read in Python, where PyYAML came without libyaml; the same with five times the work."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise PackError("不允许 YAML 别名（*）", Place(self.name, mark.line + 1, mark.column + 1))
-        return super().compose_node(parent, index)
+    def __init__(self, stream: str) -> None:
+        Reader.__init__(self, stream)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+
+
+def _composing(parser: Any) -> Any:
+    """What composes nodes of the events of a parser, and nothing else."""
+
+    class Loader(Composer, parser, Resolver):  # type: ignore[misc]
+        """Aliases are refused, so that a small file cannot become a huge one."""
+
+        def __init__(self, text: str, name: str) -> None:
+            parser.__init__(self, text)
+            Composer.__init__(self)
+            Resolver.__init__(self)
+            self.name = name
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.events.AliasEvent):
+                mark = self.peek_event().start_mark
+                raise PackError("不允许 YAML 别名（*）", Place(self.name, mark.line + 1, mark.column + 1))
+            return super().compose_node(parent, index)
+
+    return Loader
+
+
+_Loader = _composing(yaml.cyaml.CParser if yaml.__with_libyaml__ else _PythonParser)  # type: ignore[attr-defined]
 
 
 def read_documents(text: str, file: str) -> Iterator[Mapping]:
     """The YAML documents of a text, each a mapping. Raises PackError with file, line and column."""
-    loader = _Loader(text)
-    loader.name = file
     lines = text.split("\n")
+    loader = None
     try:
+        loader = _Loader(text, file)
         while loader.check_node():
             node = loader.get_node()
             if node is None:
                 continue
-            value = _value(node, file, lines)
+            value = _value(node, file, lines, text)
             if value is None:
                 continue
             if not isinstance(value, Mapping):
                 raise PackError("每个 YAML 文档应是“键: 值”的映射", place_of(value, Place(file, 1, 1)))
             yield value
     except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
+        # libyaml counts bytes.
+        before = text.encode()[: error.position].decode(errors="ignore") if yaml.__with_libyaml__ else text[: error.position]  # fmt: skip
+        line = before.count("\n") + 1
         raise PackError("文件里有 YAML 不允许的控制字符", Place(file, line)) from error
     except RecursionError as error:
         raise PackError("YAML 套得太深", Place(file, 1, 1)) from error
@@ -201,7 +233,8 @@ def read_documents(text: str, file: str) -> Iterator[Mapping]:
         hint = next((text for sign, text in _SLIPS.items() if sign in str(error.problem)), "")
         raise PackError(f"YAML 写法有误：{error.problem or error.context}", place, hint) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def read_file(path: Path, name: str | None = None) -> list[Mapping]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Count, Max, Q
 
 from ganbu.access.models import Account
 from ganbu.access.sealing import keys
@@ -69,13 +69,13 @@ PHOTOS = 200  # compared and added at a time
 class Parts:
     """What a batch holds (一批的内容): forms and filings, and units; with how they were laid over the record, and when.
 
-    `seen` is the last change there was then.
+    `seen` are the changes there were then.
     """
 
     forms: list[Form]
     units: list[Row]
     laid: Laid | None = None
-    seen: int | None = None
+    seen: tuple[int | None, int] = (None, 0)
 
 
 def open_batch(
@@ -166,7 +166,7 @@ def read(batch: ImportBatch) -> Parts:
         )
     decided = choices(batch)
     with transaction.atomic():
-        parts.seen = _last_change()
+        parts.seen = _changes()
         parts.laid = merge, report, told = _lay(forms, parts.units, batch, decided, chosen_of(batch))
         differences: dict[str, list[dict[str, Any]]] = {}
         for one in merge.differences:
@@ -259,11 +259,11 @@ def _parts(folder: Path, tick: Callable[[int], None] | None = None) -> Parts:
     return Parts([*forms, *people], units)
 
 
-def _last_change(before: Change | None = None) -> int | None:
-    """The last change of the record, or the last before one."""
-    made = Change.objects.all() if before is None else Change.objects.filter(pk__lt=before.pk)
-    last: int | None = made.aggregate(last=Max("pk"))["last"]
-    return last
+def _changes(but: Change | None = None) -> tuple[int | None, int]:
+    """The last change of the record and how many there are, without one: a lower number may be committed later."""
+    made = Change.objects.all() if but is None else Change.objects.exclude(pk=but.pk)
+    told = made.aggregate(last=Max("pk"), count=Count("pk"))
+    return told["last"], told["count"]
 
 
 def apply(batch: ImportBatch, parts: Parts | None = None) -> Change:
@@ -274,7 +274,7 @@ def apply(batch: ImportBatch, parts: Parts | None = None) -> Change:
     """
     parts = parts or _parts(Path(batch.folder))
     with record.writing("import", origin=f"导入 {batch.pk} {batch.title}") as act:
-        laid = parts.laid if parts.seen == _last_change(act.change) else None
+        laid = parts.laid if parts.seen == _changes(act.change) else None
         merge, _report, told = laid or _lay(parts.forms, parts.units, batch, choices(batch), chosen_of(batch))
         write_merge(act, merge)
         _photos(act, parts.forms, told)

@@ -147,7 +147,7 @@ class Troubles:
             self.found.append(f"{response.status} {response.request.method} {response.url}")
 
     def _failed(self, request: Request) -> None:
-        if request.url.startswith("chrome-extension://"):
+        if request.url.startswith(("chrome-extension://", "chrome://")):
             return  # the viewer of the browser itself, closed with its PDF
         # A file that is saved, or handed to the viewer of PDF, ends as an aborted navigation.
         if request.url not in self.fetched:

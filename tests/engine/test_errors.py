@@ -2,6 +2,7 @@
 
 import pytest
 
+from ganbu.engine import source
 from ganbu.engine.check import check_pack
 from ganbu.engine.policy import load_pack
 from ganbu.engine.records import Records
@@ -221,3 +222,33 @@ def test_records_that_cannot_be_read(tmp_path, name, content, said):
     (tmp_path / name).write_text(content, "utf-8")
     with pytest.raises(RecordsError, match=said):
         Records.open(tmp_path)
+
+
+TEXTS = [
+    "policy: 甲\nrequire: {人数: count(任职, 免职时间 is missing), 甲: [1, f(x, 乙(1, 2)), '三'], 空: }\r\nnote: |\n  一\n  二\n---\n- 1\n",
+    "a: >\n  一\n  二\nb: 2024-02-29\nc: 1.50\nd: 全角：不算键\n", "a: b: c", "{a: [1, 2}", "a: *x", "a: &x {b: 1}", "- [[[[", 'a: "x', "\ta: 1",
+    "a: 1\na: 2", "a: !!python/object:os 1", "甲乙: 一\n丙: \x01", "a: {{b: 1}: 2}", "", "# 只有注释\n", "甲: [一,\n  二,\n  三(四, 五)]\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_yaml_reads_the_same_with_and_without_its_library_in_c(text, monkeypatch):
+    """Values, and where each stands; of what is wrong the line."""
+
+    def told():
+        try:
+            return [shown(one) for one in source.read_documents(text, "甲.yaml")]
+        except PackError as error:
+            return error.place.line if "expected" not in str(error) else "expected"
+
+    def shown(value):
+        if isinstance(value, dict):
+            return value.place, value.places, {key: shown(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return value.place, [shown(one) for one in value]
+        return value, source.place_of(value), getattr(value, "indent", None)
+
+    quick = told()
+    monkeypatch.setattr(source, "_Loader", source._composing(source._PythonParser))
+    monkeypatch.setattr(source.yaml, "__with_libyaml__", False)
+    assert told() == quick

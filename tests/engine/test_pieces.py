@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -172,3 +173,80 @@ def test_a_whole_run_in_pieces_is_the_run(everything):
     assert whole == told(everything, rows, "duckdb")
     with many_rows():
         assert told(everything, rows) == whole
+
+
+# -- what standing by person must not change -------------------------------------------------------------------
+
+
+def alike(text: str, rows: dict[str, list[dict[str, object]]]):
+    """What a pack says in the kernel, which is what it says in SQL and piece by piece."""
+    pack = pack_of(text)
+    found = told(pack, rows)
+    assert found == told(pack, rows, "duckdb")
+    with many_rows():
+        assert told(pack, rows) == found
+    return found
+
+
+def test_several_entries_of_one_period_are_one_whoever_they_are_of():
+    rows = {
+        "person": [{"person_id": who} for who in "甲乙丙"], "unit": [{"unit_id": "某局"}],
+        "assessment": [{"person": who, "unit": "某局", "year": 2020, "grade": grade} for who, grade in (("丙", "优秀"), ("甲", "不称职"), ("乙", "优秀"))],
+    }  # fmt: skip
+    found = alike(
+        "policy: 单位\nkind: score\nsubject: 机构\ncomponents: {连: \"run(年度考核, 等次 = '优秀', gap:skip)\"}\n",
+        rows,
+    )
+    assert found["单位"][0]["数值"] == 1
+
+
+EFFECTS = """
+registers:
+  通报: {label: 通报, subject: SUBJECT, happened: 日期, order: 日期, fields: {机构: {type: ref(unit)}, 人员: {type: ref(person)}, 日期: {type: date}, 月数: {type: int}}}
+---
+policy: 限制
+kind: consequence
+subject: 通报
+effects: {不得提拔: {when: "月数 > 0", from: 日期, until: "add_months(日期, 月数)"}}
+---
+policy: 受限
+kind: score
+components: {末: "year(last(限制).截止日)", 首: "year(first(限制).截止日)"}
+"""
+NOTICES = {
+    "person": [{"person_id": "甲"}], "unit": [{"unit_id": "一"}, {"unit_id": "二"}],
+    "通报": [
+        {"机构": "二", "人员": "甲", "日期": "2020-01-01", "月数": 12},
+        {"机构": "一", "人员": "甲", "日期": "2020-01-01", "月数": 36},
+    ],
+}  # fmt: skip
+
+
+def test_effects_stand_as_what_makes_them_was_entered():
+    pack = pack_of("pack: 地方" + EFFECTS.replace("SUBJECT", "unit"))
+    records = Records.from_rows(NOTICES, pack.vocabulary)
+    kernel, sql = (run_of(pack, Store(records), AS_OF, engine=engine).rows("受限") for engine in ("kernel", "duckdb"))  # fmt: skip
+    assert kernel == sql
+    assert (kernel[0]["末"], kernel[0]["首"]) == (2023, 2021)
+
+
+def test_packs_that_declare_a_register_otherwise_share_a_store():
+    by_unit, by_person = (pack_of("pack: 地方" + EFFECTS.replace("SUBJECT", subject)) for subject in ("unit", "person"))  # fmt: skip
+    store = Store(Records.from_rows(NOTICES, by_unit.vocabulary))
+    for pack in (by_unit, by_person):
+        row = run_of(pack, store, AS_OF).rows("受限")[0]
+        assert (row["末"], row["首"]) == (2023, 2021)
+
+
+def test_a_number_that_just_fits_64_bits_without_a_sign_stays_whole():
+    """Ten million with twelve decimals lies between 2**63 and 2**64, beside a number for somebody else."""
+    rows = {
+        "person": [{"person_id": "一"}, {"person_id": "二"}], "appointment": [{"person": "一", "start_date": "2020-01-01"}],
+        "assessment": [{"person": "一", "year": 2020, "score": "90.5"}, {"person": "二", "year": 2020, "score": "80"}],
+    }  # fmt: skip
+    found = alike(
+        'policy: 甲\nkind: score\nfacts: {和: "sum(年度考核, 得分)"}\n'
+        'components: {a: "if(count(任职) > 0, 和 * 和 * 和, 10000000)"}\n',
+        rows,
+    )
+    assert [row["数值"] for row in found["甲"]] == [Fraction("90.5") ** 3, 10_000_000]

@@ -16,6 +16,7 @@ from ganbu.engine.whatif import Overlay, Sandbox
 from ganbu.errors import RecordsError
 from ganbu.vocabulary import load_vocabulary
 from tests.engine.test_engines_agree import AS_OF, DAYS, PEOPLE, UNITS, _maybe, everything, records
+from tests.engine.test_random_policies import pack_of
 
 WORDS = load_vocabulary()
 IDS = {"person": "person_id", "appointment": "appointment_id", "assessment": "assessment_id", "award": "award_id", "sanction": "sanction_id"}  # fmt: skip
@@ -220,3 +221,38 @@ def test_on_the_command_line(tmp_path):
     assert done.exit_code == 0 and "任职满年" in done.output and "不能判定" in done.output
     told = json.loads(CliRunner().invoke(app, [*words, "--near", "--only", "任职满年", "--format", "json"]).stdout)  # fmt: skip
     assert [(d["subject"], d["before"]["结果"], d["after"]["结果"]) for d in told["differences"]] == [("甲", "符合", "不能判定")]  # fmt: skip
+
+
+def test_effects_of_one_day_stand_as_they_were_entered_when_one_moves_to_another():
+    pack = pack_of("""
+policy: 限制
+kind: consequence
+subject: 处分处理
+effects: {不得提拔: {when: "种类 != '政务警告'", from: 生效日期, until: "add_months(生效日期, 影响期月数)"}}
+---
+policy: 受限
+kind: score
+components: {末: "year(last(限制).截止日)", 首: "year(first(限制).截止日)"}
+---
+policy: 名额
+kind: quota
+subject: 年度考核
+groups: [年度]
+parts: {多: {where: "得分 > 60 and 等次 = '优秀'", at_least: 30%}}
+""")
+    day = date(2020, 1, 1)
+    rows = {
+        "person": [{"person_id": who} for who in "甲乙丙"],
+        "sanction": [{"sanction_id": f"s{at}", "person": who, "kind": "政务记过", "date": day, "months": 12 + 24 * at} for at, who in enumerate("乙甲")],
+        "assessment": [
+            {"assessment_id": "0", "person": "乙", "year": 2020, "grade": "优秀"}, {"assessment_id": "1", "person": "甲", "year": 2020, "score": "90"},
+            *({"assessment_id": str(at), "person": "丙", "year": 2020, "grade": "优秀", "score": "90"} for at in range(2, 7)),
+        ],
+    }  # fmt: skip
+    overlay = Overlay(
+        change={"sanction": {"s1": {"person": "乙"}}}, drop={"assessment": ["3", "4", "5", "6"]}
+    )
+    told = Sandbox(pack, Store(Records.from_rows(rows)), AS_OF).ask(overlay).differences
+    expected = difference(pack, rows, overlay)
+    assert {policy for policy, _ in expected} == {"限制", "受限", "名额"}
+    assert {(d.policy, d.key): (d.before, d.after) for d in told} == expected

@@ -224,8 +224,8 @@ def _room(one: Array, one_bound: int, two: Array, two_bound: int) -> tuple[Array
 
 
 def _times(one: Array, one_bound: int, two: Array, two_bound: int) -> tuple[Array, int]:
-    one, two, bound, _ = _room(one, one_bound, two, two_bound)
-    return np.asarray(one * two), bound
+    one, two, bound, big = _room(one, one_bound, two, two_bound)
+    return np.array(one * two, object if big else None), bound
 
 
 def _scaled(v: Array, bound: int, by: int) -> tuple[Array, int]:
@@ -234,7 +234,7 @@ def _scaled(v: Array, bound: int, by: int) -> tuple[Array, int]:
     if max(bound, 1) * by >= FITS:
         bound = magnitude(v)
     if max(bound, 1) * by >= FITS:
-        return np.asarray(v.astype(object) * by), bound * by
+        return np.array(v.astype(object) * by, object), bound * by
     return np.asarray(v * np.int64(by) if v.dtype != object else v * by), bound * by
 
 
@@ -274,7 +274,7 @@ def plus(one: Col, two: Col, sign: int) -> Col:
         bound = magnitude(a) + magnitude(b)
         if bound >= FITS:
             a, b = a.astype(object), b.astype(object)
-    v = np.asarray(a + b if sign > 0 else a - b)
+    v = np.array(a + b if sign > 0 else a - b, object if object in (a.dtype, b.dtype) else None)
     return Col(v, meet(one.ok, two.ok), one.scale, one.den, bound, one.den_bound)
 
 

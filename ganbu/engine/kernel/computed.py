@@ -60,13 +60,16 @@ class KernelComputed:
         self, register: str, nodes: Mapping[str, Node], keep: Node | None = None, only: Array | None = None
     ) -> dict[str, Cells]:
         """Expressions over the rows of a register, or over `only` some of them."""
-        place, at = Place(self.kernel.view(register), only), None
+        view = self.kernel.view(register)
+        if only is not None and view.entries is not None:
+            only = only[np.argsort(view.entries[0][only])]
+        place, at = Place(view, only), None
         if keep is not None:
             kept = np.broadcast_to(self.kernel.value(keep, place).v, (place.size,))
             if not kept.all():
                 at = np.flatnonzero(kept)
         if only is None:
-            entered = place.view.as_entered
+            entered = view.as_entered
             if entered is not None:
                 at = entered if at is None else entered[kept[entered]]
         told = self._cells if only is None else self._few

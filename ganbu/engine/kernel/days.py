@@ -56,17 +56,17 @@ def _near_days() -> tuple[Array, Array]:
     return months.astype(np.int64), months.astype("M8[D]").astype(np.int64) - 1
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _near_moved(months: int) -> Array:
     """For each day of the years in daily use the day so many months later."""
-    return _moved(Col(np.arange(*_NEAR)), constant(np.int64(months))).v
+    return _moved(Col(np.arange(*_NEAR)), constant(np.int64(months))).v.astype(np.int32)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _near_months(day: int, before: bool) -> Array:
     """For each day of the years in daily use the completed months from it to a day, or (`before`) from that day to it."""
     days, one = np.arange(*_NEAR), np.asarray(day)
-    return _months_between(one, days) if before else _months_between(days, one)
+    return (_months_between(one, days) if before else _months_between(days, one)).astype(np.int32)
 
 
 @lru_cache(maxsize=1)
@@ -90,9 +90,9 @@ def month_length(months: Array) -> Array:
 def months_between(start: Array, end: Array) -> Array:
     """Completed months by anniversary; a month without that day ends on its last."""
     if end.ndim == 0 and start.size > TABLED and _is_near(start):
-        return _near_months(int(end), False).take(start - _NEAR[0])
+        return _near_months(int(end), False).take(start - _NEAR[0]).astype(np.int64)
     if start.ndim == 0 and end.size > TABLED and _is_near(end):
-        return _near_months(int(start), True).take(end - _NEAR[0])
+        return _near_months(int(start), True).take(end - _NEAR[0]).astype(np.int64)
     return _months_between(start, end)
 
 
@@ -111,7 +111,8 @@ def years_between(start: Array, end: Array) -> Array:
 def moved(start: Col, amount: Col) -> Col:
     """The same day of the month so many months later, or that month's last day; beyond 9999 there is no such day."""
     if amount.v.ndim == 0 and start.v.size > TABLED and abs(int(amount.v)) < CENTURIES and _is_near(start.v):
-        return Col(_near_moved(int(amount.v)).take(start.v - _NEAR[0]), meet(start.ok, amount.ok))
+        days = _near_moved(int(amount.v)).take(start.v - _NEAR[0])
+        return Col(days.astype(np.int64), meet(start.ok, amount.ok))
     return _moved(start, amount)
 
 

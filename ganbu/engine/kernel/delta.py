@@ -102,7 +102,7 @@ class Delta(Kernel):
         self._gone: dict[str, Array] = {}
         self._near: dict[str, Array] = {}
         self._nearby: dict[str, Array] = {}
-        self._places: dict[tuple[str, bytes], Place] = {}
+        self._places: dict[str, Place] = {}
         self.wide = wide
 
     # -- rows ----------------------------------------------------------------------------------------------
@@ -211,11 +211,12 @@ class Delta(Kernel):
         return self._nearby[register]
 
     def _at(self, view: View, at: Array) -> Place:
-        """Some rows of a view, with what was computed of the very same rows before."""
-        key = (view.register.name, at.tobytes())
-        if key not in self._places:
-            self._places[key] = Place(view, at, None, {})
-        return self._places[key]
+        """Some rows of a view; of those near by, with what was computed of them before."""
+        if at is not self._nearby.get(view.register.name):
+            return Place(view, at)
+        if view.register.name not in self._places:
+            self._places[view.register.name] = Place(view, at, None, {})
+        return self._places[view.register.name]
 
     def near(self, register: str) -> Array:
         """Which rows in sight are those whom the laid-over rows are about or name."""
@@ -449,7 +450,7 @@ class Delta(Kernel):
                 # Whether it rests on anything that is another is not asked for a handful: it is quicker computed.
                 at = self.node_changed(register, node) if widely else self._near_rows(register)
         groups = at
-        if not widely:
+        if not widely and at is not self._nearby.get(register):
             at = at[self.near(register)[at]]
         if not len(at):
             self._changed[register, node] = NONE

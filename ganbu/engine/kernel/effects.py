@@ -47,6 +47,8 @@ class EffectsView(View):
             held = kernel.fact(owner, effect).full(view.size)
             # What may hold is kept too, with 成立 not known: whoever reads it must not take it for absent.
             at = np.flatnonzero(held.v | ~held.known)
+            if view.entries is not None:
+                at = at[np.argsort(view.entries[0][at])]
             start, end, subject, active = (
                 kernel.fact(owner, effect + key).full(view.size).at(at)
                 for key in ("·起始日", "·截止日", "·对象", "·生效中")

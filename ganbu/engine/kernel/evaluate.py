@@ -134,10 +134,10 @@ class Kernel:
         """The rows in sight, or `only` some of them, in the groups that expressions make; the last ones are kept."""
         if only is not None:
             return Groups(*grouped(self, view, nodes, only))
-        key = (view.register.name, nodes)
-        if self._parted is None or self._parted[0] != key:
-            self._parted = (key, Groups(*grouped(self, view, nodes)))
-        return self._parted[1]
+        key, kept = (view.register.name, nodes), self._parted
+        if kept is None or kept[0] != key:
+            kept = self._parted = (key, Groups(*grouped(self, view, nodes)))
+        return kept[1]
 
     def _define(self, register: str, node: Node) -> Col:
         view = self.view(register)

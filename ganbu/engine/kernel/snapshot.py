@@ -95,14 +95,18 @@ class Prepared:
         """For each row its row in the record; None when they stand as they were entered."""
         name = register.name
         if name not in self._standings:
-            self._standings[name] = None
-            by, target = register.subject_field, self.records.vocabulary.registers.get(register.subject)
+            found, own = None, self._own(register)
+            by, target = own.subject_field, self.records.vocabulary.registers.get(own.subject)
             if by and target is not None and not self.as_entered:
-                key = (name, by, target.name)
-                whom = self._named[key] = self._find(register, by, target)
+                whom = self._named[name, by, target.name] = self._find(own, by, target)
                 if (whom[1:] < whom[:-1]).any():
-                    self._standings[name] = np.argsort(whom, kind="stable").astype(NUMBER)
+                    found = np.argsort(whom, kind="stable").astype(NUMBER)
+            self._standings[name] = found
         return self._standings[name]
+
+    def _own(self, register: Register) -> Register:
+        """The register as the record declares it: packs may say of it what they like."""
+        return self.records.vocabulary.registers.get(register.name, register)
 
     def entries(self, register: Register) -> Array | None:
         """For each row a number that grows as rows were entered; None when the row's own does."""
@@ -110,7 +114,7 @@ class Prepared:
 
     def by_subject(self, register: Register, name: str) -> bool:
         """Whether the rows that a reference gives to one owner are sure to stand as they were entered."""
-        return register.subject_field == name or self.entries(register) is None
+        return self._own(register).subject_field == name or self.entries(register) is None
 
     def _stood(self, register: Register, values: Array) -> Array:
         """Values of the rows of the record, in the order in which they stand here."""

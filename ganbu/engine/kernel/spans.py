@@ -79,6 +79,8 @@ def _longest(of: Array, o: Array, yes: Array, node: Aggregate, size: int) -> Arr
     order = np.lexsort((o, of))
     of, o, yes = of[order], o[order], yes[order]
     if node.option("gap") == "skip":
+        fresh = np.flatnonzero(runs(of, o))
+        of, yes = of[fresh], np.logical_or.reduceat(yes, fresh) if len(fresh) else yes
         breaks = runs(of) | ~yes
         run = np.cumsum(breaks) - 1
         sizes = np.bincount(run[yes], minlength=int(run[-1]) + 1 if len(run) else 0)
