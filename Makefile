@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test coverage lint bench clean
+.PHONY: demo test lint bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or later is needed, this is ' + sys.version.split()[0]) if sys.version_info < (3, 11) else None"
@@ -26,17 +26,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -n auto --dist loadgroup --ignore=tests/browser
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n auto --dist loadgroup --cov=ganbu --cov-report= --ignore=tests/browser
+	$(BIN)/coverage report --skip-covered --fail-under=90
 	tests/with-postgres $(BIN)/pytest -n auto tests/web tests/access
 	$(BIN)/pytest tests/browser
 	$(BIN)/ganbu packs check
 	$(BIN)/ganbu packs test
-
-# Which lines the tests run: half as long again, so it stands apart.
-coverage: $(VENV)/.installed-dev
-	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --dist loadgroup --cov=ganbu --cov-report= --ignore=tests/browser
-	$(BIN)/coverage report --skip-covered --fail-under=90
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/ganbu bench engine $(ARGS)

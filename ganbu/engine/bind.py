@@ -55,6 +55,8 @@ class Program:
     virtual: Callable[[str], Register | None] = lambda name: None
     # What an engine worked out of the definitions for a run, for the next one that asks for the same.
     remembered: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+    # The registers that expressions rest on, as far as anybody asked; see `grounds`.
+    grounded: dict[tuple[str, Node], frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
     _hidden: dict[tuple[str, Node], str] = field(default_factory=dict)
     _binding: list[tuple[str, str]] = field(default_factory=list)
 

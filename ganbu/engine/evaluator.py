@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ganbu.engine.bind import Program
+from ganbu.engine.grounds import grounds
 from ganbu.engine.kinds import LOWER, Context, Lowered
 from ganbu.engine.kinds.base import OUTSIDE, leaves
 from ganbu.engine.policy import Pack, Policy
@@ -18,7 +19,6 @@ from ganbu.engine.tree import (
     NUM,
     TEXT,
     TRUE,
-    Aggregate,
     Const,
     Fact,
     Field,
@@ -33,7 +33,6 @@ from ganbu.engine.tree import (
     missing,
     negate,
     text,
-    walk,
 )
 from ganbu.errors import OpenValueError, PackError, nearest
 from ganbu.vocabulary import Field as FieldSpec
@@ -174,38 +173,9 @@ class Evaluator:
     def reads(self, policy_name: str) -> frozenset[str]:
         """The registers that a policy's results rest on, whatever way they reach it (所依据的登记表)."""
         judged = self.judge(policy_name)
-        found, seen = {judged.register.name}, {policy_name}
-        open_nodes = [*self.columns(judged).values(), *(output.node for output in judged.outputs)]
-        for _effect, _, columns in judged.lowered.effects:
-            open_nodes += columns.values()
-        done: set[tuple[str, str]] = set()
-
-        def fact(register: str, name: str) -> None:
-            if (register, name) in self.program.definitions and (register, name) not in done:
-                done.add((register, name))
-                open_nodes.append(self.program.definitions[register, name])
-
-        def row(here: Row | None) -> None:
-            while here is not None:
-                if here.register not in self.pack.reach:
-                    found.add(here.register)
-                elif here.register not in seen:
-                    seen.add(here.register)
-                    found.update(self.reads(here.register))  # the effects of another policy
-                if here.of is not None:
-                    fact(here.of.register, here.via)
-                here = here.of
-
-        while open_nodes:
-            for node in walk(open_nodes.pop()):
-                if isinstance(node, (Field, Fact)):
-                    row(node.row)
-                if isinstance(node, Fact):
-                    fact(node.row.register, node.name)
-                if isinstance(node, Aggregate):
-                    row(Row(node.register))
-                    open_nodes.extend(node.parts)
-        return frozenset(found)
+        register, nodes = judged.shown_register, self.columns(judged).values()
+        found = (grounds(self.program, self.virtual, register, node) for node in nodes)
+        return frozenset({judged.register.name}.union(*found) - self.virtual.keys())
 
     def _virtual(self, policy_name: str) -> Register | None:
         policy = self.pack.reach.get(policy_name)

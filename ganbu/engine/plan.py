@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ganbu.engine.bind import Program
+from ganbu.engine.grounds import EFFECT
 from ganbu.engine.tree import Aggregate, Fact, Field, Node, Row, Window, walk
 
 Leaf = tuple[str, str]  # ("field" | "fact", name)
@@ -87,8 +88,7 @@ class Plan:
 
     def effects(self, register: str) -> list[Column]:
         """The columns a virtual register is made of."""
-        keys = ("", "·起始日", "·截止日", "·对象", "·生效中")
-        return [self.need(owner, effect + key) for owner, effect in self.virtual[register] for key in keys]
+        return [self.need(owner, effect + key) for owner, effect in self.virtual[register] for key in EFFECT]
 
     def _merge_picks(self, register: str, name: str, twin: Column) -> None:
         self.picks[register, name] = self.picks[register, twin.name]

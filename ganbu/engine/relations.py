@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ganbu.engine import numbers
+from ganbu.engine.grounds import EFFECT
 from ganbu.engine.numbers import Sql
 from ganbu.engine.plan import Column, Plan
 from ganbu.engine.records import PRECISION
@@ -237,8 +238,7 @@ class Backend(Writer):
         parts = []
         for part, (owner, effect) in enumerate(self.plan.virtual[register]):
             label = effect.split(".", 1)[1]
-            keys = ("", "·起始日", "·截止日", "·对象", "·生效中")
-            columns = [self.plan.need(owner, effect + key) for key in keys]
+            columns = [self.plan.need(owner, effect + key) for key in EFFECT]
             holds, start, end, subject, active = (self.shape(column, "").text for column in columns)
             source = self.source(owner, columns)
             identity = name(self.vocabulary.registers[owner].id_field)

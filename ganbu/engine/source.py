@@ -22,9 +22,19 @@ MAX_BYTES = 2_000_000
 _TAGS = {"str", "int", "float", "bool", "null", "timestamp", "seq", "map"}
 _INT = re.compile(r"^-?\d+$")
 _DECIMAL = re.compile(r"^-?\d+\.\d+$")
+# What either parser says, by a part of it: in Chinese, and what to do.
 _SLIPS = {
-    "mapping values": "算式里有“冒号加空格”时，整个算式要加引号",
-    "expected ',' or": "花括号或方括号里的算式含有 {…} 或 […] 时，整个算式要加引号",
+    "mapping values": ("这里不能再有“键: 值”", "算式里有“冒号加空格”时，整个算式要加引号"),
+    "expected ',' or": (
+        "括号没有关上，或缺逗号",
+        "花括号或方括号里的算式含有 {…} 或 […] 时，整个算式要加引号",
+    ),
+    "unexpected end of stream": ("引号没有关上", "请补上右引号"),
+    "cannot start any token": ("这个字符不能开头", "缩进用空格，不用制表符；以 @、`、% 开头的文字要加引号"),
+    "expected key": ("缩进不齐，或缺键", "同一层的键要对齐"),
+    "<block end>": ("缩进不齐", "同一层的键要对齐"),
+    "node content": ("这里缺值", "请写上值，或关上括号"),
+    "nesting": ("套得太深", "请拆成几项"),
 }
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
@@ -230,8 +240,12 @@ def read_documents(text: str, file: str) -> Iterator[Mapping]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        hint = next((text for sign, text in _SLIPS.items() if sign in str(error.problem)), "")
-        raise PackError(f"YAML 写法有误：{error.problem or error.context}", place, hint) from error
+        plain = str(error.problem or error.context)
+        said, hint = next((slip for sign, slip in _SLIPS.items() if sign in plain), (plain, ""))
+        begun = error.context_mark
+        if begun and mark and begun.line != mark.line:
+            said += f"（从第 {begun.line + 1} 行第 {begun.column + 1} 列开始的一项）"
+        raise PackError(f"YAML 写法有误：{said}", place, hint) from error
     finally:
         if loader is not None:
             loader.dispose()

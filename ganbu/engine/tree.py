@@ -240,6 +240,18 @@ def walk(node: Node) -> Iterator[Node]:
             todo.extend([*children(here)][::-1])
 
 
+def reads(node: Node) -> Iterator[tuple[str, str]]:
+    """Every field and fact that an expression or definition reads, by register and name, those along its paths too."""
+    for part in node.parts if isinstance(node, Aggregate) else [node]:
+        for leaf in walk(part):
+            if isinstance(leaf, (Field, Fact)):
+                yield leaf.row.register, leaf.name
+                row = leaf.row
+                while row.of is not None:
+                    yield row.of.register, row.via
+                    row = row.of
+
+
 def shifted(node: Node, by: int) -> Node:
     """The node as seen from `by` rows further inside (positive) or outside."""
     match node:

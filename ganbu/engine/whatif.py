@@ -104,7 +104,6 @@ class Sandbox:
         self.computed = self.run.computed
         self.kernel = self.computed.kernel
         self._seats: dict[str, Any] = {}
-        self._rests: dict[str, frozenset[str]] = {}
 
     def ask(self, overlay: Overlay, near: bool = False) -> Answer:
         """How the findings would differ. Raises RecordsError for rows that cannot be, PackError for parameters.
@@ -142,7 +141,7 @@ class Sandbox:
         found = []
         for policy in self.run.names:
             judged = self.run.evaluator.judge(policy)
-            if delta is not None and self._grounds(policy).isdisjoint(delta.overlaid.patches):
+            if delta is not None and self.run.evaluator.reads(policy).isdisjoint(delta.overlaid.patches):
                 continue
             here, past = (None, None) if delta is None else _touched(delta, self.run.evaluator, judged)
             if here is not None and past is not None and not len(here) and not len(past):
@@ -154,12 +153,6 @@ class Sandbox:
                 if was != now:
                     found.append(Difference(policy, judged.policy.kind, key, was, now))
         return found
-
-    def _grounds(self, policy: str) -> frozenset[str]:
-        """The registers that a policy's results rest on."""
-        if policy not in self._rests:
-            self._rests[policy] = self.run.evaluator.reads(policy)
-        return self._rests[policy]
 
     # -- rows --------------------------------------------------------------------------------------------------
 

@@ -155,7 +155,7 @@ def test_a_piece_in_which_everybody_is_told_the_same_joins_one_in_which_they_are
     same, other = Col(np.asarray(np.int64(7)), None, 1), Col(np.array([1, 2]), np.array([True, False]), 0)
     found = joined([(same, 3), (other, 2)])
     assert (found.v.tolist(), found.ok.tolist(), found.scale) == ([7, 7, 7, 10, 20], [True] * 4 + [False], 1)
-    assert joined([(same, 3), (same, 1)]) is not None and joined([(same, 3), (same, 1)]).v.ndim == 0
+    assert joined([(same, 3), (same, 1)]).v.ndim == 0
 
 
 def test_a_whole_run_in_pieces_is_the_run(everything):

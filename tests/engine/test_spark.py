@@ -95,7 +95,7 @@ def everything(tmp_path_factory):
     return load_pack(folder)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(rows=records())
 def test_random_records_give_the_same_cells_in_spark(everything, rows):
     store = Store(Records.from_rows(rows))

@@ -129,7 +129,7 @@ def _items(
         owner = owner if at is None else owner[at]
         outer = Place(view, owner if only is None else only[owner]) if correlated else None
         groups = kernel.groups(rows, node.link, view, kept, owner) if only is None else Groups(owner, size)
-        return Items(groups, Place(rows, at, outer), not rows.by_subject(node.link)), None
+        return Items(groups, Place(rows, at, outer), not rows.stands_as_entered(node.link)), None
     link, mine = rows.column(node.link).full(rows.size), view.column(node.key).full(view.size)
     mine = mine if only is None else mine.at(only)
     size = len(mine.v)

@@ -69,7 +69,7 @@ class KernelComputed:
             if not kept.all():
                 at = np.flatnonzero(kept)
         if only is None:
-            entered = view.as_entered
+            entered = view.entry_order
             if entered is not None:
                 at = entered if at is None else entered[kept[entered]]
         told = self._cells if only is None else self._few

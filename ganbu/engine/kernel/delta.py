@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from ganbu.engine.bind import Program
+from ganbu.engine.grounds import EFFECT, grounds
 from ganbu.engine.kernel.aggregate import aggregate
 from ganbu.engine.kernel.columns import Array, Col
-from ganbu.engine.kernel.effects import EFFECT
 from ganbu.engine.kernel.evaluate import Kernel
 from ganbu.engine.kernel.overlay import NONE, Overlaid, put, same
 from ganbu.engine.kernel.place import Place
@@ -324,28 +324,6 @@ class Delta(Kernel):
             known[node] = tuple(dict.fromkeys(leaf for leaf in walk(node) if isinstance(leaf, (Field, Fact))))
         return known[node]
 
-    def grounds(self, register: str, node: Node) -> frozenset[str]:
-        """The registers that a definition rests on, whatever way it reaches them; kept with the base."""
-        known = self.base.rests
-        found = known.get((register, node))
-        if found is None:
-            passed = {register, node.register} if isinstance(node, Aggregate) else {register}
-            facts: list[tuple[str, str]] = []
-            for leaf in {leaf for part in (node.parts if isinstance(node, Aggregate) else [node]) for leaf in self._leaves(part)}:  # fmt: skip
-                facts.append((leaf.row.register, leaf.name))
-                row: Row | None = leaf.row
-                while row is not None:
-                    passed.add(row.register)
-                    if row.of is not None:
-                        facts.append((row.of.register, row.via))
-                    row = row.of
-            for policy in passed & self.virtual.keys():
-                facts += [(owner, effect + key) for owner, effect in self.virtual[policy] for key in EFFECT]
-            definitions = self.program.definitions
-            below = [self.grounds(fact[0], definitions[fact]) for fact in facts if fact in definitions]
-            found = known[register, node] = frozenset(passed).union(*below)
-        return found
-
     def node_changed(self, register: str, node: Node) -> Array:
         """The rows of a register on which an expression may be another."""
         if isinstance(node, (Field, Fact)):
@@ -431,7 +409,7 @@ class Delta(Kernel):
 
     def _define(self, register: str, node: Node) -> Col:
         below = self.base.defined(register, node)
-        if self.grounds(register, node).isdisjoint(self.overlaid.patches):
+        if grounds(self.program, self.virtual, register, node).isdisjoint(self.overlaid.patches):
             self._changed[register, node] = NONE
             return below
         view = self.view(register)

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ganbu.engine.grounds import EFFECT
 from ganbu.engine.kernel.columns import Array, Col
 from ganbu.engine.kernel.snapshot import NUMBER, Prepared, View
 from ganbu.vocabulary import Register
 
 if TYPE_CHECKING:
     from ganbu.engine.kernel.evaluate import Kernel
-
-
-EFFECT = ("", "·起始日", "·截止日", "·对象", "·生效中")  # the facts that make an effect
 
 
 class EffectsView(View):
@@ -50,8 +48,7 @@ class EffectsView(View):
             if view.entries is not None:
                 at = at[np.argsort(view.entries[0][at])]
             start, end, subject, active = (
-                kernel.fact(owner, effect + key).full(view.size).at(at)
-                for key in ("·起始日", "·截止日", "·对象", "·生效中")
+                kernel.fact(owner, effect + key).full(view.size).at(at) for key in EFFECT[1:]
             )
             label = effect.split(".", 1)[1]
             ids = view.column(view.register.id_field).at(at)
@@ -84,7 +81,7 @@ class EffectsView(View):
         """Effects stand as they were made."""
         return None
 
-    def by_subject(self, name: str) -> bool:
+    def stands_as_entered(self, name: str) -> bool:
         """They do so for whoever owns them."""
         return True
 

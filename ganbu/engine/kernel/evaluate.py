@@ -60,7 +60,6 @@ class Kernel:
         self._parted: tuple[tuple[str, tuple[Node, ...]], Groups] | None = None
         self._tables: dict[Steps, Array] = {}
         self.leaves: dict[Node, tuple[Field | Fact, ...]] = {}
-        self.rests: dict[tuple[str, Node], frozenset[str]] = {}
         self.groupings: dict[tuple[str, tuple[Node, ...]], Array] = {}
 
     # -- what there is -------------------------------------------------------------------------------------

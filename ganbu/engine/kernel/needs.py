@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ganbu.engine.bind import Program
-from ganbu.engine.kernel.effects import EFFECT
-from ganbu.engine.tree import Aggregate, Fact, Field, Node, Op, children, walk
+from ganbu.engine.grounds import EFFECT
+from ganbu.engine.tree import Aggregate, Fact, Field, Node, Op, children, reads
 
 Twin = tuple[str, Node]
 
@@ -34,18 +34,10 @@ class Needs:
                 count(part)
 
         def facts(node: Node) -> list[tuple[str, str]]:
-            """The facts an expression reads, paths included; what it is made of is counted on the way."""
-            found: list[tuple[str, str]] = []
+            """The facts an expression reads; what it is made of is counted on the way."""
             for part in node.parts if isinstance(node, Aggregate) else [node]:
                 count(part)
-                for leaf in walk(part):
-                    if isinstance(leaf, (Field, Fact)):
-                        found.append((leaf.row.register, leaf.name))
-                        row = leaf.row
-                        while row.of is not None:
-                            found.append((row.of.register, row.via))
-                            row = row.of
-            return found
+            return list(reads(node))
 
         def read(keys: Iterable[tuple[str, str]]) -> list[Twin]:
             found = list(dict.fromkeys((key[0], definitions[key]) for key in keys if key in definitions))

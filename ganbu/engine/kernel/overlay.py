@@ -66,11 +66,11 @@ class Overlaid(Prepared):
             return found
         return np.concatenate([found, np.arange(len(found), self.rows(register.name), dtype=found.dtype)])
 
-    def by_subject(self, register: Register, name: str) -> bool:
+    def stands_as_entered(self, register: Register, name: str) -> bool:
         """Not where a row may have gone to another owner."""
         if register.name in self.patches:
             return self.entries(register) is None
-        return self.base.by_subject(register, name)
+        return self.base.stands_as_entered(register, name)
 
     def recorded(self, register: Register, moment: datetime | None) -> Array | None:
         """Which rows of the base were known at a moment and are not left out; added ones are known."""

@@ -112,7 +112,7 @@ class Prepared:
         """For each row a number that grows as rows were entered; None when the row's own does."""
         return self.standing(register)
 
-    def by_subject(self, register: Register, name: str) -> bool:
+    def stands_as_entered(self, register: Register, name: str) -> bool:
         """Whether the rows that a reference gives to one owner are sure to stand as they were entered."""
         return self._own(register).subject_field == name or self.entries(register) is None
 
@@ -366,13 +366,13 @@ class View:
         return found, back
 
     @property
-    def as_entered(self) -> Array | None:
+    def entry_order(self) -> Array | None:
         """The rows in sight in the order in which they were entered; None when they stand so."""
         return None if self.entries is None else np.argsort(self.entries[0])
 
-    def by_subject(self, name: str) -> bool:
+    def stands_as_entered(self, name: str) -> bool:
         """Whether the rows that a reference gives to one owner are sure to stand as they were entered."""
-        return self.prepared.by_subject(self.register, name)
+        return self.prepared.stands_as_entered(self.register, name)
 
     def identity_order(self) -> Array:
         """The rows in sight in binary order of their identities."""
