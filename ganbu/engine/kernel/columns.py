@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 FITS = 2**62
-PIECE = (
-    2**17
-)  # rows worked on at a time: what lies between an expression's operations stays in the processor's cache
+# Rows worked on at a time, so that what lies between an expression's operations stays in the processor's cache.
+PIECE = 2**17
 MOST_DIGITS = 15  # the longest decimal written without a denominator
 
 

@@ -1,7 +1,8 @@
 """The prepared snapshot (预备快照): each register as numpy columns, references as row numbers, made when first needed.
 
 Rows stand by the row they are about, those of one subject as they were entered, so that what is summed for somebody
-lies side by side; row numbers are those of this order. Preparation is kept for all runs over the same records; what depends on the day stands in `View`.
+lies side by side; row numbers are those of this order. Preparation is kept for all runs over the same records; what
+depends on the day stands in `View`.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ class Prepared:
     _orders: dict[str, Array] = field(default_factory=dict)
     _owners: dict[tuple[str, str, str], Array] = field(default_factory=dict)
     _standings: dict[str, Array | None] = field(default_factory=dict)
-    _named: dict[tuple[str, str, str], Array] = field(default_factory=dict)
+    _named: dict[tuple[str, str, str], Array] = field(
+        default_factory=dict
+    )  # found for a standing, until linked
 
     def keep(self, other: Prepared, touched: Container[str]) -> None:
         """Take over what another has prepared of registers that are as they were."""
