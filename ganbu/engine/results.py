@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from math import gcd
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -31,10 +33,10 @@ class Cells:
             return values
         power = 10**self.scale
         if self.den is None:
-            made = {v: Fraction(int(v), power) for v in set(values) if v is not None}
+            made = {v: _fraction(int(v), power) for v in set(values) if v is not None}
             return [made.get(v) for v in values]
         return [
-            None if v is None or d is None else Fraction(int(v), power * int(d))
+            None if v is None or d is None else _fraction(int(v), power * int(d))
             for v, d in zip(values, self.den.to_pylist(), strict=True)
         ]
 
@@ -56,6 +58,18 @@ class Cells:
         return pa.Array.from_buffers(
             pa.decimal128(38, scale), len(whole), whole.buffers(), offset=whole.offset
         )
+
+
+@lru_cache(maxsize=2**16)
+def _fraction(value: int, den: int) -> Fraction:
+    """The same few numbers stand in many results, and a Fraction is dear to make and to compare: equal ones are one object."""
+    shared = gcd(value, den)
+    return _reduced(value // shared, den // shared)
+
+
+@lru_cache(maxsize=2**16)
+def _reduced(value: int, den: int) -> Fraction:
+    return Fraction(value, den)
 
 
 class Computed(Protocol):

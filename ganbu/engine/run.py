@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ganbu.engine.evaluator import Evaluator, Judged
-from ganbu.engine.kernel import Prepared
+from ganbu.engine.kernel import Prepared, Shelf
 from ganbu.engine.kernel.computed import KernelComputed
 from ganbu.engine.kinds.base import UNDECIDED
 from ganbu.engine.numbers import digits_of
@@ -32,13 +32,13 @@ KEPT_DAYS = 4  # days for which a pack remembers what its policies were lowered 
 class Store:
     """Records made ready for any number of runs (数据快照); each engine's form is made when first used."""
 
-    def __init__(self, records: Records) -> None:
-        self.records = records
+    def __init__(self, records: Records, shelf: Shelf | None = None) -> None:
+        self.records, self.shelf = records, shelf
 
     @cached_property
     def prepared(self) -> Prepared:
-        """The records as columns, for the kernel."""
-        return Prepared(self.records)
+        """The records as columns, for the kernel; what is on the shelf is not made again."""
+        return Prepared(self.records, shelf=self.shelf)
 
     @cached_property
     def tables(self) -> Any:

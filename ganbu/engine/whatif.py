@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,8 +49,7 @@ class Overlay:
         return cls(**parts[0])
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """A finding that would be another (变化): what it is, and what it would be; None where there is none."""
 
     policy: str
@@ -255,15 +254,15 @@ def _miswritten(part: str) -> RecordsError:
 def _touched(delta: Delta, evaluator: Evaluator, judged: Judged) -> tuple[Any, Any]:
     """The rows, now and in the base, of which a policy may say another thing; of groups, whole ones."""
     register, nodes = judged.shown_register, evaluator.columns(judged)
+    if judged.lowered.layout == "subject":
+        return delta.told_otherwise(register, (*nodes.values(), judged.inside))
     rows = union(*(delta.node_changed(register, node) for node in nodes.values()))
-    if delta.wide is not None and judged.lowered.layout == "subject":
-        rows = rows[delta.near(register)[rows]]
     if judged.lowered.layout == "groups":
         if not len(rows) and not len(delta.gone(register)):
             return rows, rows
         return delta.members(register, tuple(node for _label, node in judged.lowered.groups), rows)
     past = union(delta.before(register, rows), delta.gone(register))
-    return _of_the_same(delta, register, rows, past) if judged.lowered.layout == "effects" else (rows, past)
+    return _of_the_same(delta, register, rows, past)
 
 
 def _of_the_same(delta: Delta, register: str, rows: Any, past: Any) -> tuple[Any, Any]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ganbu.engine.kernel.shelf import Shelf
+from ganbu.engine.mapped import worthwhile
 from ganbu.engine.records import Records
 from ganbu.engine.run import Store
 from ganbu.engine.select import select
 from ganbu.errors import RecordsError
-from ganbu.records.kept import keep, kept
+from ganbu.records.kept import Kept, columns_folder, keep, kept, shape
 from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change
 from ganbu.records.snapshot import numbered, opened, since, snapshot
@@ -26,15 +30,6 @@ _lock = threading.RLock()
 Told = Mapping[int, tuple[str, Mapping[str, int]]]
 FEW = 50  # changes that a file may be behind before it is written again
 _WINDOW = 200  # changes looked at again: one with a lower number may be committed later
-
-
-@dataclass
-class _Stale:
-    """A table as it was, the numbers of its rows, and the changes since that touched it."""
-
-    table: Any
-    numbers: Any
-    changes: list[int]
 
 
 class Tables(MutableMapping[str, Any]):
@@ -48,30 +43,65 @@ class Tables(MutableMapping[str, Any]):
         self.words, self.history, self.told = words, history, told or {}
         self.read: dict[str, Any] = {}  # None: read, and without a row
         self.numbers: dict[str, Any] = {}
-        self.stale: dict[str, _Stale] = {}
+        self.marks: dict[str, str] = {}  # of large tables: what they were made of
+        self.stale: dict[str, Kept] = {}
 
     def go_on(self, before: Tables, touched: Mapping[str, list[int]]) -> None:
         """Take over what another has read; of what changes touched, as it was with these changes to be read."""
         self.read = {name: table for name, table in before.read.items() if name not in touched}
         self.numbers = {name: numbers for name, numbers in before.numbers.items() if name in self.read}
+        self.marks = {name: mark for name, mark in before.marks.items() if name in self.read}
         for name, stale in before.stale.items():
-            self.stale[name] = _Stale(stale.table, stale.numbers, [*stale.changes, *touched.get(name, ())])
+            self.stale[name] = replace(stale, changes=[*stale.changes, *touched.get(name, ())])
         for name in touched.keys() & before.numbers.keys():
-            self.stale[name] = _Stale(before.read[name], before.numbers[name], touched[name])
+            mark = before.marks.get(name, "")
+            self.stale[name] = Kept(before.read[name], before.numbers[name], mark, touched[name])
         self.stale = {name: stale for name, stale in self.stale.items() if len(stale.changes) <= _WINDOW}
 
     def _table(self, name: str) -> Any:
         register = self.words.registers[name]
         if register.local or self.history:
             return snapshot((name,), None, self.history, self.words, sealed=False).tables.get(name)
-        stale, outside = self.stale.pop(name, None), None
-        if stale is None and (outside := kept(register, self.told)) is not None:
-            stale = _Stale(*outside)
+        stale = self.stale.pop(name, None)
+        outside = kept(register, self.told) if stale is None else None
+        stale = stale or outside
         table, numbers = numbered(register) if stale is None else _brought_up(register, stale)
-        if stale is None or (outside and len(outside[2]) > FEW):
-            keep(register, table, numbers, {pk: digest for pk, (digest, _rows) in self.told.items()})
-        self.numbers[name] = numbers
+        seen = {pk: digest for pk, (digest, _rows) in self.told.items()}
+        settled = all(seen.values())  # else a change is being written, and may yet be given up
+        mark = self._mark_after(stale) if stale is not None and settled else ""
+        if settled and (stale is None or (outside is not None and len(outside.changes) > FEW)):
+            mark = keep(register, table, numbers, seen)
+        self.numbers[name], self.marks[name] = numbers, mark
         return table if table.num_rows else None
+
+    def _mark_after(self, stale: Kept) -> str:
+        """The mark of a table after the changes that it has not seen yet; empty where it has none."""
+        if not stale.mark or not stale.changes:
+            return stale.mark
+        if not self.told.keys() >= set(stale.changes):
+            return ""
+        after = [stale.mark, *(self.told[pk][0] for pk in sorted(stale.changes))]
+        return hashlib.blake2b("\n".join(after).encode()).hexdigest()
+
+    def mark(self, name: str) -> str:
+        """What tells the rows of a register from any others it may have; empty where nothing does."""
+        if self.history:
+            return ""
+        table = self.get(name)
+        if table is None:
+            return "-"
+        told = hashlib.blake2b(shape(self.words.registers[name]))
+        if self.marks.get(name):
+            told.update(self.marks[name].encode())
+            told.update(np.ascontiguousarray(self.numbers[name]).data)
+        elif not worthwhile(table.num_rows):
+            written = pa.BufferOutputStream()
+            with pa.ipc.new_stream(written, table.schema) as writer:
+                writer.write_table(table)
+            told.update(written.getvalue())
+        else:
+            return ""
+        return told.hexdigest()
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.words.registers:
@@ -102,7 +132,7 @@ class Tables(MutableMapping[str, Any]):
         return column
 
 
-def _brought_up(register: Register, stale: _Stale) -> tuple[Any, Any]:
+def _brought_up(register: Register, stale: Kept) -> tuple[Any, Any]:
     """A table with what changes did to it since, in the order of the record."""
     if not stale.changes:
         return stale.table, stale.numbers
@@ -160,7 +190,7 @@ def _store() -> Store:
             touched.setdefault(name, []).append(pk)
     words = vocabulary()
     tables = Tables(words, told=told)
-    made = Store(Records(tables, words, later=tables.opened))
+    made = Store(Records(tables, words, later=tables.opened), Shelf(columns_folder(), cache(tables.mark)))
     if held is not None:
         before = held.store.records.tables
         assert isinstance(before, Tables)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
+import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,23 @@ import numpy as np
 import pyarrow as pa
 from django.conf import settings
 
+from ganbu.engine import mapped
 from ganbu.records.snapshot import NUMBER
 from ganbu.vocabulary import Register
 
 FOLDER = "snapshot"
-LEAST = 20_000  # rows; fewer are read from the database as quickly
 LOG = logging.getLogger("ganbu.snapshot")
-SEEN, SHAPE = b"seen", b"shape"
+SEEN, SHAPE, MARK = b"seen", b"shape", b"mark"
+
+
+@dataclass
+class Kept:
+    """A table from its file, the numbers of its rows, its mark, and the changes since that touched it."""
+
+    table: pa.Table
+    numbers: Any
+    mark: str
+    changes: list[int]
 
 
 def path_of(register: Register) -> Path:
@@ -33,56 +43,48 @@ def path_of(register: Register) -> Path:
     return Path(settings.HOME) / FOLDER / f"{register.name}.arrow"
 
 
-def _shape(register: Register) -> bytes:
+def columns_folder() -> Path:
+    """Where what the kernel prepared of the registers is kept."""
+    return Path(settings.HOME) / FOLDER / "columns"
+
+
+def shape(register: Register) -> bytes:
     """What the fields are: a file written by another version of the vocabulary is not ours."""
-    told = [(item.name, item.kind, item.scale, item.sealed) for item in register.fields.values()]
+    fields = [(item.name, item.kind, item.scale, item.sealed) for item in register.fields.values()]
+    told = [register.id_field, register.subject, register.subject_field, *fields]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest().encode()
 
 
-def keep(register: Register, table: pa.Table, numbers: Any, seen: Mapping[int, str]) -> None:
-    """Write a table with the numbers of its rows, and the changes that it has seen; in one step, or not at all.
+def keep(register: Register, table: pa.Table, numbers: Any, seen: Mapping[int, str]) -> str:
+    """Write a table with the numbers of its rows, and the changes that it has seen; gives the mark of what was written.
 
     Where the folder cannot be written to, the record is read from the database each time, and the log says so.
     """
-    if table.num_rows < LEAST:
-        return
+    if not mapped.worthwhile(table.num_rows):
+        return ""
+    mark, path = uuid.uuid4().hex, path_of(register)
+    told = {SEEN: json.dumps(seen).encode(), SHAPE: shape(register), MARK: mark.encode()}
     try:
-        _write(path_of(register), register, table, numbers, seen)
+        mapped.write(path, table.append_column(NUMBER, pa.array(numbers)), told)
     except OSError as error:
-        LOG.warning("%s：快照文件写不下：%s", path_of(register), error)
+        LOG.warning("%s：快照文件写不下：%s", path, error)
+        return ""
+    return mark
 
 
-def _write(path: Path, register: Register, table: pa.Table, numbers: Any, seen: Mapping[int, str]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    told = {SEEN: json.dumps(seen).encode(), SHAPE: _shape(register)}
-    whole = table.append_column(NUMBER, pa.array(numbers)).replace_schema_metadata(told)
-    handle, name = tempfile.mkstemp(dir=path.parent)  # readable by nobody else
-    try:
-        with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, whole.schema) as writer:
-            writer.write_table(whole)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def kept(
-    register: Register, told: Mapping[int, tuple[str, Mapping[str, int]]]
-) -> tuple[pa.Table, Any, list[int]] | None:
-    """A table from its file, the numbers of its rows, and the changes since that touched it; None where it is of no use.
+def kept(register: Register, told: Mapping[int, tuple[str, Mapping[str, int]]]) -> Kept | None:
+    """What is on disk of a register; None where it is of no use.
 
     `told` are the last changes: their digests, and how many rows of which registers they wrote.
     """
-    path = path_of(register)
-    if not told or not path.is_file():
+    found = mapped.told(path_of(register)) if told else None
+    if found is None or found[1].get(SHAPE) != shape(register):
         return None
+    reader, metadata = found
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        metadata = reader.schema.metadata or {}
-        if metadata.get(SHAPE) != _shape(register):
-            return None
         seen = {int(pk): digest for pk, digest in json.loads(metadata[SEEN]).items()}
         table = reader.read_all()
+        mark = metadata[MARK].decode()
     except (OSError, pa.ArrowInvalid, ValueError, KeyError):
         return None
     fresh = [pk for pk, (digest, _rows) in told.items() if seen.get(pk) != digest]
@@ -93,4 +95,4 @@ def kept(
         return None
     changes = [pk for pk in fresh if any(name.rstrip("-") == register.name for name in told[pk][1])]
     numbers = np.asarray(table[NUMBER].combine_chunks())
-    return table.drop_columns([NUMBER]).replace_schema_metadata(None), numbers, changes
+    return Kept(table.drop_columns([NUMBER]).replace_schema_metadata(None), numbers, mark, changes)

@@ -149,6 +149,8 @@ class Troubles:
     def _failed(self, request: Request) -> None:
         if request.url.startswith(("chrome-extension://", "chrome://")):
             return  # the viewer of the browser itself, closed with its PDF
+        if request.failure == "net::ERR_ABORTED" and not request.is_navigation_request():
+            return  # the page was left before its icon or its pictures had come
         # A file that is saved, or handed to the viewer of PDF, ends as an aborted navigation.
         if request.url not in self.fetched:
             self.found.append(f"failed: {request.url} {request.failure}")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import random
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from ganbu.access.current import acting
 from ganbu.dates import PartialDate
+from ganbu.engine import mapped
+from ganbu.engine.kernel import Prepared
+from ganbu.engine.run import Store
+from ganbu.engine.select import select
+from ganbu.errors import RecordsError
 from ganbu.records import corps, kept
 from ganbu.records.corps import people_where, reading
 from ganbu.records.local import vocabulary
@@ -97,7 +103,7 @@ def test_after_a_change_only_its_rows_are_read(db, monkeypatch):
 def on_disk(db, settings, tmp_path, monkeypatch):
     """Every table is kept on disk, in a folder of its own; `forget` is what the end of a process does."""
     settings.HOME = tmp_path
-    monkeypatch.setattr(kept, "LEAST", 1)
+    monkeypatch.setattr(mapped, "LEAST", 1)
 
     def forget():
         corps._held.clear()
@@ -146,7 +152,7 @@ def test_a_file_that_does_not_fit_is_read_again(on_disk, spoilt, monkeypatch):
         case "no file of ours":
             file.write_bytes(b"not a table")
         case "another vocabulary":
-            monkeypatch.setattr(kept, "_shape", lambda _register: b"other")
+            monkeypatch.setattr(kept, "shape", lambda _register: b"other")
         case "another record":  # a restored backup in which the same number is another change
             told = {act.change.pk: ("0" * 64, {"award": 1}), act.change.pk - 1: ("", {})}
             assert kept.kept(register, told) is None
@@ -163,3 +169,117 @@ def test_a_folder_that_cannot_be_written_to_stops_nobody(on_disk, settings, capl
     assert awards(person) >= 0
     same_as_read_anew()
     assert "快照文件写不下" in caplog.text
+
+
+# -- columns on disk ------------------------------------------------------------------------------------------------
+
+DAY = date(2026, 6, 30)
+CONDITIONS = (
+    "count(任职, 任职时间 <= 2020-01-01) >= 2",
+    "any(奖励, 名称 = '奖') or 性别 = '女'",
+    "any(任职, 免职时间 is missing and 职务层次 >= '乡科级副职')",
+    "any(任职, 机构.名称 contains '县')",
+)
+MADE = ("_stand", "_lead", "_by_identity", "_laid_down")
+
+
+def chosen(store: Store) -> list[list[str]]:
+    return [select(store, condition, DAY, vocabulary()) for condition in CONDITIONS]
+
+
+def same_as_prepared_anew() -> list[list[str]]:
+    with reading() as store:
+        found = chosen(store)
+        assert found == chosen(Store(store.records)), "what lies on the shelf is what would be made"
+        return found
+
+
+def columns_of(settings) -> list[Path]:
+    return sorted((settings.HOME / kept.FOLDER / "columns").glob("*.arrow"))
+
+
+def test_another_process_prepares_nothing_that_lies_on_disk(on_disk, settings, monkeypatch):
+    found = same_as_prepared_anew()
+    files = columns_of(settings)
+    assert files and all(file.stat().st_mode & 0o077 == 0 for file in files), "their owner's only"
+    on_disk()
+    for name in MADE:
+        monkeypatch.setattr(Prepared, name, lambda *_args: pytest.fail("made again"))
+    with reading() as store:
+        assert chosen(store) == found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_columns_on_disk_follow_the_record(on_disk, seed):
+    draw = random.Random(seed)
+    words = vocabulary().registers
+    same_as_prepared_anew()
+    made: list[Change] = []
+    for step in range(8):
+        person = draw.choice(list(MODELS["person"].objects.filter(superseded_at__isnull=True)[:30]))
+        key = person.f_person_id
+        match draw.choice(["award", "person", "end", "undo"]):
+            case "award":
+                with writing("add", "测试") as act:
+                    act.add(words["award"], [{"award_id": f"w{step}", "person": key, "name": "奖", "date": PartialDate(2020, 5)}])  # fmt: skip
+                made.append(act.change)
+            case "person":
+                row = row_values(words["person"], person)
+                with writing("edit", "测试") as act:
+                    act.correct(words["person"], key, {**row, "gender": draw.choice(["男", "女"])})
+                made.append(act.change)
+            case "end":
+                rows = list(MODELS["appointment"].objects.filter(superseded_at__isnull=True)[:3])
+                with writing("end", "测试") as act:
+                    act.supersede(words["appointment"], rows)
+                made.append(act.change)
+            case _ if made:
+                undo(made.pop(), "测试")
+        if draw.random() < 0.5:
+            on_disk()
+        same_as_prepared_anew()
+
+
+def test_what_a_change_wrote_that_was_given_up_is_on_no_shelf(on_disk, settings):
+    """Numbers of rows are given again after it, to other rows."""
+    words = vocabulary().registers
+    person = MODELS["person"].objects.filter(superseded_at__isnull=True).first().f_person_id
+    found = same_as_prepared_anew()
+    for name in ("奖", "别的奖"):
+        on_disk()
+        with pytest.raises(RecordsError), writing("add", "测试") as act:
+            act.add(words["award"], [{"award_id": "x", "person": person, "name": name, "date": PartialDate(2020)}])  # fmt: skip
+            same_as_prepared_anew()
+            raise RecordsError("given up")
+        on_disk()
+        assert same_as_prepared_anew() == found
+    with writing("add", "测试") as act:
+        act.add(words["award"], [{"award_id": "x", "person": person, "name": "第三种奖", "date": PartialDate(2020)}])  # fmt: skip
+    on_disk()
+    assert same_as_prepared_anew() == found
+
+
+@pytest.mark.parametrize("spoilt", ["cut short", "no file of ours", "of another record"])
+def test_a_column_that_does_not_fit_is_made_again(on_disk, settings, spoilt):
+    found = same_as_prepared_anew()
+    for file in columns_of(settings):
+        table, told = mapped.told(file)
+        whole, told = table.read_all(), dict(told)
+        match spoilt:
+            case "cut short":
+                file.write_bytes(file.read_bytes()[:-100])
+            case "no file of ours":
+                file.write_bytes(b"not a column")
+            case _:
+                mapped.write(file, whole.slice(0, 1), told | {b"rests": b"0" * 128})
+    on_disk()
+    assert same_as_prepared_anew() == found
+
+
+def test_what_is_encrypted_in_the_record_lies_on_no_shelf(on_disk, settings):
+    with reading() as store:
+        select(store, "身份证号 is not missing", DAY, vocabulary())
+    sealed = [
+        (r.name, f.name) for r in vocabulary().registers.values() for f in r.fields.values() if f.sealed
+    ]
+    assert sealed and not {".".join(one) + ".arrow" for one in sealed} & {file.name for file in columns_of(settings)}  # fmt: skip

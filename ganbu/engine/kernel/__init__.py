@@ -5,6 +5,7 @@ It has no limit on people, identities or records of a person; what it computes i
 
 from ganbu.engine.kernel.columns import Col
 from ganbu.engine.kernel.evaluate import Kernel
+from ganbu.engine.kernel.shelf import Shelf
 from ganbu.engine.kernel.snapshot import Prepared
 
-__all__ = ["Col", "Kernel", "Prepared"]
+__all__ = ["Col", "Kernel", "Prepared", "Shelf"]

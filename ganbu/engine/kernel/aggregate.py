@@ -122,11 +122,13 @@ def _items(
     if not node.key:
         owner = kernel.link(rows, node.link, view)
         size = view.size
-        if only is not None:
-            owner, size = seated(only, view.size)[owner], len(only)
-        kept = owner >= 0
-        at = None if kept.all() else np.flatnonzero(kept)
-        owner = owner if at is None else owner[at]
+        if only is None:
+            kept = owner >= 0
+            at = None if kept.all() else np.flatnonzero(kept)
+        else:
+            at, size = kernel.belonging(rows, node.link, view, only), len(only)
+        owner = owner if at is None else owner.take(at)
+        owner = owner if only is None else seated(only, view.size).take(owner)
         outer = Place(view, owner if only is None else only[owner]) if correlated else None
         groups = kernel.groups(rows, node.link, view, kept, owner) if only is None else Groups(owner, size)
         return Items(groups, Place(rows, at, outer), not rows.stands_as_entered(node.link)), None

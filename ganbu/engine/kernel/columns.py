@@ -44,16 +44,16 @@ class Col:
         return np.True_ if self.ok is None else self.ok  # type: ignore[return-value]
 
     def at(self, index: Array | slice, ok: Array | None = None) -> Col:
-        """The rows at `index`; -1 and rows outside `ok` are not known."""
-        if self.v.ndim == 0 and not isinstance(index, slice):
-            mine = self.ok if self.ok is None or self.ok.ndim == 0 else self.ok[index]
-            return replace(self, ok=meet(mine, ok))
+        """The rows at `index`, numbers or a slice; rows outside `ok` are not known."""
         if isinstance(index, slice):
             cut = [
                 part if part is None or part.ndim == 0 else part[index]
                 for part in (self.v, self.ok, self.den)
             ]
             return Col(cut[0], cut[1], self.scale, cut[2], self.bound, self.den_bound)  # type: ignore[arg-type]
+        if self.v.ndim == 0:
+            mine = self.ok if self.ok is None or self.ok.ndim == 0 else self.ok.take(index)
+            return replace(self, ok=meet(mine, ok))
         if not len(self.v):
             return replace(
                 self,
@@ -61,9 +61,9 @@ class Col:
                 ok=np.zeros(len(index), bool),
                 den=None if self.den is None else np.ones(len(index), self.den.dtype),
             )
-        known = meet(None if self.ok is None else self.ok[index], ok)
-        den = self.den if self.den is None or self.den.ndim == 0 else self.den[index]
-        return Col(self.v[index], known, self.scale, den, self.bound, self.den_bound)
+        known = meet(None if self.ok is None else self.ok.take(index), ok)
+        den = self.den if self.den is None or self.den.ndim == 0 else self.den.take(index)
+        return Col(self.v.take(index), known, self.scale, den, self.bound, self.den_bound)
 
     def full(self, rows: int) -> Col:
         """The same with an entry for each row."""
@@ -110,7 +110,9 @@ def narrow(column: Col) -> Col:
 def wide(column: Col) -> Col:
     """The same in 64-bit whole numbers: bounds are kept for those."""
     v = column.v
-    return replace(column, v=v.astype(np.int64)) if v.dtype.kind == "i" and v.dtype.itemsize < 8 else column
+    if v.dtype.kind != "i" or v.dtype.itemsize == 8:
+        return column
+    return Col(v.astype(np.int64), column.ok, column.scale, column.den, column.bound, column.den_bound)
 
 
 def joined(pieces: Sequence[tuple[Col, int]]) -> Col:

@@ -13,7 +13,7 @@ from ganbu.engine.bind import Program
 from ganbu.engine.kernel.columns import Array, Col, wide
 from ganbu.engine.kernel.evaluate import Kernel
 from ganbu.engine.kernel.place import Place
-from ganbu.engine.kernel.snapshot import Prepared
+from ganbu.engine.kernel.snapshot import Prepared, View
 from ganbu.engine.results import Cells
 from ganbu.engine.tree import Aggregate, Node, Row, looks_out
 
@@ -61,27 +61,33 @@ class KernelComputed:
     ) -> dict[str, Cells]:
         """Expressions over the rows of a register, or over `only` some of them."""
         view = self.kernel.view(register)
-        if only is not None and view.entries is not None:
-            only = only[np.argsort(view.entries[0][only])]
-        place, at = Place(view, only), None
+        if only is not None:
+            return self._handful(view, nodes, keep, only)
+        place, at = Place(view), None
         if keep is not None:
             kept = np.broadcast_to(self.kernel.value(keep, place).v, (place.size,))
             if not kept.all():
                 at = np.flatnonzero(kept)
-        if only is None:
-            entered = view.entry_order
-            if entered is not None:
-                at = entered if at is None else entered[kept[entered]]
-        told = self._cells if only is None else self._few
+        entered = view.entry_order
+        if entered is not None:
+            at = entered if at is None else entered[kept[entered]]
         return {
-            label: told(self.kernel.value(node, place).full(place.size), node, at)
+            label: self._cells(self.kernel.value(node, place).full(place.size), node, at)
             for label, node in nodes.items()
         }
 
-    def _few(self, column: Col, node: Node, at: Array | None) -> Cells:
+    def _handful(
+        self, view: View, nodes: Mapping[str, Node], keep: Node | None, only: Array
+    ) -> dict[str, Cells]:
+        if view.entries is not None:
+            only = only[np.argsort(view.entries[0][only])]
+        if keep is not None:
+            kept = self.kernel.shown(keep, view, only).v
+            only = only if kept.all() else only[kept]
+        return {label: self._few(self.kernel.shown(node, view, only), node) for label, node in nodes.items()}
+
+    def _few(self, column: Col, node: Node) -> Cells:
         """The cells of a handful of rows, as plain values: for so few Arrow costs more than it saves."""
-        if at is not None:
-            column = column.at(at)
         den = None
         if node.type.kind == "num" and column.den is not None:
             den = Plain(np.broadcast_to(column.den, column.v.shape).tolist())

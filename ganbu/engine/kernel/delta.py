@@ -14,8 +14,8 @@ import numpy as np
 from ganbu.engine.bind import Program
 from ganbu.engine.grounds import EFFECT, grounds
 from ganbu.engine.kernel.aggregate import aggregate
-from ganbu.engine.kernel.columns import Array, Col
-from ganbu.engine.kernel.evaluate import Kernel
+from ganbu.engine.kernel.columns import PIECE, Array, Col, narrow, wide
+from ganbu.engine.kernel.evaluate import NUMBERS, Kernel
 from ganbu.engine.kernel.overlay import NONE, Overlaid, put, same
 from ganbu.engine.kernel.place import Place
 from ganbu.engine.kernel.snapshot import NOWHERE, View
@@ -33,6 +33,13 @@ def union(*parts: Array) -> Array:
     found = np.concatenate(some)
     found.sort()
     return found[np.concatenate(([True], found[1:] != found[:-1]))]
+
+
+def _led_to(seats: Array, size: int) -> Array:
+    """The rows, of so many, that some references lead to; -1 leads nowhere."""
+    mark = np.zeros(size + 1, bool)
+    mark[seats] = True
+    return np.flatnonzero(mark[:-1])
 
 
 def _of_groups(of: Array, rows: Array) -> Array:
@@ -103,6 +110,9 @@ class Delta(Kernel):
         self._near: dict[str, Array] = {}
         self._nearby: dict[str, Array] = {}
         self._places: dict[str, Place] = {}
+        self._nearly: dict[tuple[str, Node], Col] = {}
+        self._wholes: dict[tuple[str, bytes], Place] = {}
+        self._among: tuple[Array | None, Array | None] = (None, None)
         self.wide = wide
 
     # -- rows ----------------------------------------------------------------------------------------------
@@ -210,13 +220,11 @@ class Delta(Kernel):
             self._nearby[register] = np.flatnonzero(self.near(register))
         return self._nearby[register]
 
-    def _at(self, view: View, at: Array) -> Place:
-        """Some rows of a view; of those near by, with what was computed of them before."""
-        if at is not self._nearby.get(view.register.name):
-            return Place(view, at)
-        if view.register.name not in self._places:
-            self._places[view.register.name] = Place(view, at, None, {})
-        return self._places[view.register.name]
+    def _near_place(self, register: str) -> Place:
+        """Those rows, with what was computed of them before."""
+        if register not in self._places:
+            self._places[register] = Place(self.view(register), self._near_rows(register), None, {})
+        return self._places[register]
 
     def near(self, register: str) -> Array:
         """Which rows in sight are those whom the laid-over rows are about or name."""
@@ -324,6 +332,45 @@ class Delta(Kernel):
             known[node] = tuple(dict.fromkeys(leaf for leaf in walk(node) if isinstance(leaf, (Field, Fact))))
         return known[node]
 
+    def told_otherwise(self, register: str, nodes: Iterable[Node]) -> tuple[Array, Array]:
+        """The rows, now and in the base, of which some expressions say another thing; of those near by, where only they are asked for."""
+        nodes = list(dict.fromkeys(nodes))
+        if self.wide is None:
+            rows = union(*(self.node_changed(register, node) for node in nodes))
+        else:
+            rows = self._near_rows(register)
+        view, seats = self.view(register), self.seats(register)
+        past = rows if seats is None else seats[rows]
+        stayed = past >= 0
+        both, were = (rows, past) if stayed.all() else (rows[stayed], past[stayed])
+        other = np.zeros(len(both), bool)
+        for node in nodes:
+            if not isinstance(node, Const):
+                one, two = self.shown(node, view, both), self._was(register, node, were)
+                other |= ~same(one, two, node.type.kind == "num")
+        return union(both[other], rows[~stayed]), union(np.sort(were[other]), self.gone(register))
+
+    def _was(self, register: str, node: Node, rows: Array) -> Col:
+        """An expression for some rows of the base, kept with it for the next question unless there are many."""
+        base, view = self.base, self.base.view(register)
+        if view.size <= PIECE and (register, node) not in base.told:
+            base.told[register, node] = narrow(base.value(node, Place(view)).full(view.size))
+        return base.shown(node, view, rows)
+
+    def shown(self, node: Node, view: View, only: Array) -> Col:
+        """An expression for some rows that are to be shown: those near by were computed together."""
+        near = self._near_rows(view.register.name) if self.wide is not None else NONE
+        if not len(near):
+            return super().shown(node, view, only)
+        if only is not near and self._among[0] is not only:
+            at = np.searchsorted(near, only)
+            self._among = only, at if (near.take(at, mode="clip") == only).all() else None
+        among = None if only is near else self._among[1]
+        if only is not near and among is None:
+            return super().shown(node, view, only)
+        found = self.value(node, self._near_place(view.register.name)).full(len(near))
+        return found if among is None else found.at(among)
+
     def node_changed(self, register: str, node: Node) -> Array:
         """The rows of a register on which an expression may be another."""
         if isinstance(node, (Field, Fact)):
@@ -350,9 +397,7 @@ class Delta(Kernel):
         if not node.key:
             owners = self.link(rows, node.link, view)[items]
             past = self.base.link(before, node.link, self.base.view(register))[old]
-            return union(
-                found, union(np.unique(owners[owners >= 0]), self.after(register, np.unique(past[past >= 0])))
-            )
+            return union(found, _led_to(owners, view.size), self.after(register, _led_to(past, self.base.view(register).size)))  # fmt: skip
         named = [one.column(node.link).at(at) for one, at in ((rows, items), (before, old))]
         words = np.concatenate([column.v[np.broadcast_to(column.known, column.v.shape)] for column in named])
         return union(found, np.flatnonzero(np.isin(view.column(mine).full(view.size).v, words)))
@@ -363,8 +408,8 @@ class Delta(Kernel):
         if key not in self._groups:
             view, before = self.view(register), self.base.view(register)
             if key not in self.base.groupings:  # kept with the base for the next question
-                self.base.groupings[key] = grouped(self.base, before, nodes)[0]
-            self._groups[key] = grouped(self, view, nodes)[0], self.base.groupings[key]
+                self.base.groupings[key] = grouped(self.base, nodes, Place(before))[0]
+            self._groups[key] = grouped(self, nodes, Place(view))[0], self.base.groupings[key]
         return self._groups[key]
 
     def members(self, register: str, nodes: tuple[Node, ...], rows: Array) -> tuple[Array, Array]:
@@ -379,6 +424,13 @@ class Delta(Kernel):
             once |= here if back is None else np.append(here, False)[back[:-1]]
             self._members[key] = np.flatnonzero(here), np.flatnonzero(once)
         return self._members[key]
+
+    def _whole_groups(self, view: View, rows: Array) -> Place:
+        """The rows of some groups, with what was computed of them before: a ranking is made of several windows."""
+        key = (view.register.name, rows.tobytes())
+        if key not in self._wholes:
+            self._wholes[key] = Place(view, rows, None, {})
+        return self._wholes[key]
 
     # -- computing it there --------------------------------------------------------------------------------
 
@@ -407,14 +459,47 @@ class Delta(Kernel):
             row = row.of
         return self.view(row.register) is self.base.view(row.register)
 
+    def leaf(self, node: Field | Fact, place: Place) -> Col:
+        """A field or fact; of those near by only theirs is computed, if no other row's is read."""
+        if (
+            type(node) is not Fact
+            or node.row.of is not None
+            or place is not self._places.get(node.row.register)
+        ):
+            return super().leaf(node, place)
+        return self._of_near(place.view.register.name, self.program.definitions[node.row.register, node.name])
+
+    def _of_near(self, register: str, node: Node) -> Col:
+        """A definition for those near by."""
+        found = self._nearly.get((register, node))
+        if found is None:
+            place = self._near_place(register)
+            if self._rests_on_other(register, node) and self._alone(register, node):
+                made = aggregate(self, place.view, node, place.rows) if isinstance(node, Aggregate) else self.value(node, place)  # fmt: skip
+                found = made.full(place.size)
+            else:
+                found = self.defined(register, node).full(place.view.size).at(place.rows)
+            found = wide(found) if node.type.kind in NUMBERS else found
+            self._nearly[register, node] = found
+        return found
+
+    def _alone(self, register: str, node: Node) -> bool:
+        """Whether a definition is read of nobody but those near by, and can be computed for them alone."""
+        return self.wide is not None and (register, node) not in self.wide and type(node) is not Window
+
+    def _rests_on_other(self, register: str, node: Node) -> bool:
+        return not grounds(self.program, self.virtual, register, node).isdisjoint(self.overlaid.patches)
+
     def _define(self, register: str, node: Node) -> Col:
         below = self.base.defined(register, node)
-        if grounds(self.program, self.virtual, register, node).isdisjoint(self.overlaid.patches):
+        if not self._rests_on_other(register, node):
             self._changed[register, node] = NONE
             return below
         view = self.view(register)
         widely = self.wide is None or (register, node) in self.wide
         match node:
+            case _ if self._alone(register, node):
+                at = self._near_rows(register)
             case Aggregate():
                 at = self._aggregate_changed(register, node)
             case Window():
@@ -425,20 +510,26 @@ class Delta(Kernel):
             case Const():
                 at = self.fresh(register)
             case _:
-                # Whether it rests on anything that is another is not asked for a handful: it is quicker computed.
-                at = self.node_changed(register, node) if widely else self._near_rows(register)
+                at = self.node_changed(register, node)
         groups = at
         if not widely and at is not self._nearby.get(register):
             at = at[self.near(register)[at]]
         if not len(at):
             self._changed[register, node] = NONE
             return self._carried(register, node, below)
-        if isinstance(node, Aggregate):
+        if self._alone(register, node):
+            # Whether it rests on anything that is another is not asked for a handful: it is quicker computed.
+            new = self._of_near(register, node)
+        elif isinstance(node, Aggregate):
             new = aggregate(self, view, node, at)
         elif isinstance(node, Window):
-            new = window(self, view, node, groups).full(len(groups)).at(np.searchsorted(groups, at))
+            new = (
+                window(self, node, self._whole_groups(view, groups))
+                .full(len(groups))
+                .at(np.searchsorted(groups, at))
+            )
         else:
-            new = self.value(node, self._at(view, at))
+            new = self.value(node, Place(view, at))
         below, new = self._carried(register, node, below).full(view.size), new.full(len(at))
         other = ~same(below.at(at), new, node.type.kind == "num")
         if self.seats(register) is not None:

@@ -61,6 +61,7 @@ class Kernel:
         self._tables: dict[Steps, Array] = {}
         self.leaves: dict[Node, tuple[Field | Fact, ...]] = {}
         self.groupings: dict[tuple[str, tuple[Node, ...]], Array] = {}
+        self.told: dict[tuple[str, Node], Col] = {}
 
     # -- what there is -------------------------------------------------------------------------------------
 
@@ -128,13 +129,21 @@ class Kernel:
             self._owned[key] = made
         return self._owned[key]
 
-    def parted(self, view: View, nodes: tuple[Node, ...], only: Array | None = None) -> Groups:
-        """The rows in sight, or `only` some of them, in the groups that expressions make; the last ones are kept."""
-        if only is not None:
-            return Groups(*grouped(self, view, nodes, only))
-        key, kept = (view.register.name, nodes), self._parted
+    def belonging(self, rows: View, link: str, view: View, only: Array) -> Array:
+        """The rows of a register that belong to some rows of a view."""
+        mark = np.zeros(view.size + 1, bool)
+        mark[only] = True
+        return np.flatnonzero(mark.take(self.link(rows, link, view)))
+
+    def parted(self, nodes: tuple[Node, ...], place: Place) -> Groups:
+        """The rows in hand in the groups that expressions make; of all rows in sight the last ones are kept."""
+        if place.at is not None:
+            if nodes not in place.parted:
+                place.parted[nodes] = Groups(*grouped(self, nodes, place))
+            return place.parted[nodes]
+        key, kept = (place.view.register.name, nodes), self._parted
         if kept is None or kept[0] != key:
-            kept = self._parted = (key, Groups(*grouped(self, view, nodes)))
+            kept = self._parted = (key, Groups(*grouped(self, nodes, place)))
         return kept[1]
 
     def _define(self, register: str, node: Node) -> Col:
@@ -142,7 +151,7 @@ class Kernel:
         if isinstance(node, Aggregate):
             return aggregate(self, view, node)
         if isinstance(node, Window):
-            return window(self, view, node)
+            return window(self, node, Place(view))
         return self.value(node, Place(view)) if type(node) is not Op else self._at_rest(node, Place(view))
 
     # -- rows and leaves -----------------------------------------------------------------------------------
@@ -249,6 +258,13 @@ class Kernel:
         if self._shared[node] <= 0:
             del self._asked[key]
         return found
+
+    def shown(self, node: Node, view: View, only: Array) -> Col:
+        """An expression for some rows that are to be shown."""
+        found = self.told.get((view.register.name, node))
+        if found is None:
+            return self.value(node, Place(view, only)).full(len(only))
+        return wide(found.at(only)) if node.type.kind in NUMBERS else found.at(only)
 
     def holds(self, node: Node | None, place: Place) -> tuple[Array, Array | None]:
         """Where a condition is known to hold, and where it is not known (None: nowhere)."""

@@ -37,6 +37,7 @@ class Overlaid(Prepared):
 
     base: Prepared = field(default_factory=lambda: Prepared(Records()))
     patches: dict[str, Patch] = field(default_factory=dict)
+    _laid: dict[str, Prepared] = field(default_factory=dict)
 
     @classmethod
     def over(cls, base: Prepared, patches: dict[str, Patch]) -> Overlaid:
@@ -86,10 +87,10 @@ class Overlaid(Prepared):
 
     def _patched(self, register: Register) -> Prepared:
         """The rows of a patch as columns, their texts numbered like those of the base."""
-        patch = self.patches[register.name]
-        return Prepared(
-            Records({register.name: patch.table}, self.records.vocabulary), self.pool, as_entered=True
-        )
+        if register.name not in self._laid:
+            records = Records({register.name: self.patches[register.name].table}, self.records.vocabulary)
+            self._laid[register.name] = Prepared(records, self.pool, as_entered=True)
+        return self._laid[register.name]
 
     def column(self, register: Register, name: str) -> Col:
         """A field over all rows, those of the patch in their places."""

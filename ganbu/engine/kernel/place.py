@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ganbu.engine.kernel.columns import Array, Col
+from ganbu.engine.kernel.segments import Groups
 from ganbu.engine.kernel.snapshot import View
 from ganbu.engine.tree import Node
 
@@ -23,6 +24,9 @@ class Place:
         kept: dict[Node, Col] | None = None,
     ) -> None:
         self.view, self.at, self.outer, self.kept = view, at, outer, kept
+        self.parted: dict[
+            tuple[Node, ...], Groups
+        ] = {}  # the groups that expressions make of the rows in hand
 
     @property
     def size(self) -> int:

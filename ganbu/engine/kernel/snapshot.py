@@ -7,8 +7,8 @@ depends on the day stands in `View`.
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from ganbu.engine.kernel.columns import Array, Col, cleared, integers, meet, narrow, wide
 from ganbu.engine.kernel.days import days_of
+from ganbu.engine.kernel.shelf import Shelf, plain
+from ganbu.engine.mapped import worthwhile
 from ganbu.engine.records import PRECISION, Records
-from ganbu.vocabulary import Register
+from ganbu.vocabulary import Field, Register
 
 NOWHERE, MONTHLY = -1, 1
 NUMBER = np.int32  # texts and rows are told apart by number: half the room of a 64-bit one
@@ -70,11 +72,12 @@ class Prepared:
     records: Records
     pool: Pool = field(default_factory=Pool)
     as_entered: bool = False
+    shelf: Shelf | None = None
     _columns: dict[tuple[str, str], Col] = field(default_factory=dict)
     _links: dict[tuple[str, str, str], Array] = field(default_factory=dict)
     _orders: dict[str, Array] = field(default_factory=dict)
     _owners: dict[tuple[str, str, str], Array] = field(default_factory=dict)
-    _standings: dict[str, Array | None] = field(default_factory=dict)
+    _standings: dict[str, tuple[Array | None, bytes]] = field(default_factory=dict)
     _named: dict[tuple[str, str, str], Array] = field(
         default_factory=dict
     )  # found for a standing, until linked
@@ -98,14 +101,43 @@ class Prepared:
         """For each row its row in the record; None when they stand as they were entered."""
         name = register.name
         if name not in self._standings:
-            found, own = None, self._own(register)
+            own, found, rests = self._own(register), None, b"-"
             by, target = own.subject_field, self.records.vocabulary.registers.get(own.subject)
             if by and target is not None and not self.as_entered:
-                whom = self._named[name, by, target.name] = self._find(own, by, target)
-                if (whom[1:] < whom[:-1]).any():
-                    found = np.argsort(whom, kind="stable").astype(NUMBER)
-            self._standings[name] = found
-        return self._standings[name]
+                rests = self.shelf.rests((name, target.name)) if self.shelf else b""
+                found = self._shelved((name, "standing"), rests, lambda: self._stand(own, by, target))
+            self._standings[name] = (found if found is None or len(found) else None), rests
+        return self._standings[name][0]
+
+    def _stand(self, register: Register, by: str, target: Register) -> Array:
+        """The rows of the record by whom they are about; nothing when they stand so."""
+        whom = self._named[register.name, by, target.name] = self._find(register, by, target)
+        if (whom[1:] < whom[:-1]).any():
+            return np.argsort(whom, kind="stable").astype(NUMBER)
+        return whom[:0]
+
+    def _rests(self, *registers: Register) -> bytes:
+        """What the rows of some registers and the order in which they stand rest on; nothing where it is not to be kept."""
+        if self.shelf is None:
+            return b""
+        for one in registers:
+            self.standing(one)  # which may be of an earlier state of those whom the rows are about
+        found = [
+            self.shelf.rests(one.name for one in registers),
+            *(self._standings[one.name][1] for one in registers),
+        ]
+        return b"/".join(found) if all(found) else b""
+
+    def _shelved(self, names: tuple[str, ...], rests: bytes, make: Callable[[], Array]) -> Array:
+        """Whole numbers from the shelf, if they lie there."""
+        if self.shelf is None or not rests or not worthwhile(self.rows(names[0])):
+            return make()
+        lies = self.shelf.get(names, rests)
+        if lies is not None:
+            return plain(lies[0]["v"])
+        made = make()
+        self.shelf.put(names, rests, pa.table({"v": made}))
+        return made
 
     def _own(self, register: Register) -> Register:
         """The register as the record declares it: packs may say of it what they like."""
@@ -148,29 +180,59 @@ class Prepared:
         """A field over all rows of its register."""
         key = (register.name, name)
         if key not in self._columns:
-            found = self._column(register, name)
-            order = self.standing(register)
-            self._columns[key] = narrow(found if order is None else found.at(order))
+            spec = register.fields[name]
+            text = spec.kind not in ("int", "decimal", "date", "bool")
+            found, words = self._from_shelf(register, spec) or self._laid_down(register, spec, text)
+            if text:
+                numbers = self.pool.numbered(words)
+                found = replace(found, v=numbers.take(found.v) if len(numbers) else np.zeros(len(found.v), NUMBER))  # fmt: skip
+            self._columns[key] = found
         return self._columns[key]
 
-    def _column(self, register: Register, name: str) -> Col:
+    def _from_shelf(self, register: Register, spec: Field) -> tuple[Col, list[str]] | None:
+        if self.shelf is None or spec.sealed or not worthwhile(self.rows(register.name)):
+            return None
+        lies = self.shelf.get((register.name, spec.name), self._rests(register))
+        if lies is None:
+            return None
+        table, (scale, bound, words) = lies
+        ok = plain(table["ok"]).view(bool) if "ok" in table.column_names else None
+        v = plain(table["v"])
+        return Col(v.view(bool) if spec.kind == "bool" else v, ok, scale, None, bound), words
+
+    def _laid_down(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
+        """A column in the order in which rows stand here, of texts their numbers among those told with it; put on the shelf."""
+        found, words = self._column(register, spec, text)
+        order = self.standing(register)
+        found = narrow(found if order is None else found.at(order))
+        # What lies encrypted in the database is not put down in the open.
+        if self.shelf is not None and not spec.sealed and worthwhile(len(found.v)):
+            parts = {"v": found.v, **({} if found.ok is None else {"ok": found.ok})}
+            bytes_ = {
+                name: part.view(np.uint8) if part.dtype == bool else part for name, part in parts.items()
+            }
+            self.shelf.put((register.name, spec.name), self._rests(register), pa.table(bytes_), [found.scale, found.bound, words])  # fmt: skip
+        return found, words
+
+    def _column(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
+        """A column in the order of the record, and for texts which there are."""
         table = self.records.tables.get(register.name)
-        spec = register.fields[name]
-        text = spec.kind not in ("int", "decimal", "date", "bool")
         late = self.records.later if table is not None and spec.sealed else None
         if late is not None:
-            raw = _array(late(register.name, name))
-        elif table is None or name not in table.column_names:
+            raw = _array(late(register.name, spec.name))
+        elif table is None or spec.name not in table.column_names:
             empty = np.zeros(self.rows(register.name), bool if spec.kind == "bool" else np.int64)
-            return Col(empty, np.zeros(len(empty), bool), spec.scale)
+            return Col(empty, np.zeros(len(empty), bool), spec.scale), []
         else:
-            raw = _array(table[name])
+            raw = _array(table[spec.name])
         ok = None if not raw.null_count else np.asarray(pc.is_valid(raw))
         if text:
             encoded = raw.dictionary_encode()
-            numbers = self.pool.numbered(encoded.dictionary.to_pylist())
             at = np.asarray(encoded.indices.fill_null(0) if raw.null_count else encoded.indices)
-            return Col(numbers[at] if len(numbers) else np.zeros(len(at), NUMBER), ok)
+            return Col(at.astype(np.int64), ok), encoded.dictionary.to_pylist()
+        return self._plain_column(raw, ok, spec), []
+
+    def _plain_column(self, raw: Any, ok: Array | None, spec: Field) -> Col:
         if spec.kind == "bool":
             return Col(np.asarray(raw.fill_null(False) if raw.null_count else raw), ok)
         if spec.kind == "date":
@@ -198,17 +260,21 @@ class Prepared:
         """For each row the row of `target` that the reference `name` leads to, or -1."""
         key = (register.name, name, target.name)
         if key not in self._links:
-            order = self.standing(register)
-            found = self._named.pop(key, None)
-            found = self._find(register, name, target) if found is None else found
-            found = found if order is None else found.take(order)
-            there = self.standing(target)
-            if there is not None:
-                where = np.full(len(there) + 1, NOWHERE, NUMBER)
-                where[there] = np.arange(len(there))
-                found = where.take(found)
-            self._links[key] = found
+            names = (register.name, name, "leads", target.name)
+            self._links[key] = self._shelved(names, self._rests(register, target), lambda: self._lead(register, name, target))  # fmt: skip
         return self._links[key]
+
+    def _lead(self, register: Register, name: str, target: Register) -> Array:
+        order = self.standing(register)
+        found = self._named.pop((register.name, name, target.name), None)
+        found = self._find(register, name, target) if found is None else found
+        found = found if order is None else found.take(order)
+        there = self.standing(target)
+        if there is None:
+            return found
+        where = np.full(len(there) + 1, NOWHERE, NUMBER)
+        where[there] = np.arange(len(there))
+        return where.take(found)
 
     def _find(self, register: Register, name: str, target: Register) -> Array:
         """For each row of the record the row of the record that a reference leads to, or -1."""
@@ -229,22 +295,31 @@ class Prepared:
         """The rows by the row of `target` that the reference `name` leads to, each owner's in the order of the record."""
         key = (register.name, name, target.name)
         if key not in self._owners:
-            link = self.link(register, name, target)
-            self._owners[key] = np.argsort(link, kind="stable").astype(NUMBER)
+
+            def by_owner() -> Array:
+                return np.argsort(self.link(register, name, target), kind="stable").astype(NUMBER)
+
+            names = (register.name, name, "owned", target.name)
+            self._owners[key] = self._shelved(names, self._rests(register, target), by_owner)
         return self._owners[key]
 
     def identity_order(self, register: Register) -> Array:
         """The rows in binary order of their identities, as databases sort text."""
         if register.name not in self._orders:
-            ids = _array(self.records.tables[register.name][register.id_field])
-            found = np.asarray(pc.array_sort_indices(ids)).astype(NUMBER)
-            order = self.standing(register)
-            if order is not None:
-                where = np.empty(len(order), NUMBER)
-                where[order] = np.arange(len(order))
-                found = where.take(found)
-            self._orders[register.name] = found
+            self._orders[register.name] = self._shelved(
+                (register.name, "order"), self._rests(register), lambda: self._by_identity(register)
+            )
         return self._orders[register.name]
+
+    def _by_identity(self, register: Register) -> Array:
+        ids = _array(self.records.tables[register.name][register.id_field])
+        found = np.asarray(pc.array_sort_indices(ids)).astype(NUMBER)
+        order = self.standing(register)
+        if order is None:
+            return found
+        where = np.empty(len(order), NUMBER)
+        where[order] = np.arange(len(order))
+        return where.take(found)
 
 
 @dataclass

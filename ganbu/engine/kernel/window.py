@@ -21,7 +21,6 @@ from ganbu.engine.kernel.columns import (
 )
 from ganbu.engine.kernel.place import Place
 from ganbu.engine.kernel.segments import rows_where, runs, since
-from ganbu.engine.kernel.snapshot import View
 from ganbu.engine.tree import Node, Window
 
 if TYPE_CHECKING:
@@ -30,12 +29,11 @@ if TYPE_CHECKING:
 COUNTS = 1_000_000_000
 
 
-def window(kernel: Kernel, view: View, node: Window, only: Array | None = None) -> Col:
-    """A window fact over all rows in sight, or over `only` some whole groups of them."""
-    place = Place(view, only)
+def window(kernel: Kernel, node: Window, place: Place) -> Col:
+    """A window fact over all rows in sight, or over some whole groups of them."""
     size = place.size
     among, _ = kernel.holds(node.among, place)
-    everyone = kernel.parted(view, node.groups, only)
+    everyone = kernel.parted(node.groups, place)
     of = everyone.of
     value = kernel.value(node.value, place).full(size) if node.value is not None else None
     if node.fn in ("place", "ties"):
@@ -73,11 +71,8 @@ def _told(counts: Array, of: Array) -> Col:
     return (narrow(found) if len(of) > PIECE else found).at(of)
 
 
-def grouped(
-    kernel: Kernel, view: View, nodes: tuple[Node, ...], only: Array | None = None
-) -> tuple[Array, int]:
+def grouped(kernel: Kernel, nodes: tuple[Node, ...], place: Place) -> tuple[Array, int]:
     """For each row the number of its group, and how many there are; what is not known is a group of its own."""
-    place = Place(view, only)
     of: Array = np.zeros(place.size, np.int64)
     count = 1
     for node in nodes:
