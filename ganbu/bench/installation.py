@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import statistics
+import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ganbu.bench import ordinary
 from ganbu.bench.engine import DifferenceError
 from ganbu.web import setup
 
 AS_OF = date(2026, 6, 30)
 PACKS = ("national", "demo", "registers")
 WHO = "bench"
+FORMS = 100  # as many as the ordinary way is timed with
 
 
 def opened(folder: Path, people: int) -> dict[str, Any]:
@@ -98,37 +105,69 @@ def snapshot_bench(folder: Path, people: int) -> dict[str, Any]:
 
 
 def import_bench(folder: Path, files: int) -> dict[str, Any]:
-    """lrmx files per CPU second, from reading to rows in the database."""
-    import shutil
+    """lrmx files per CPU second, from reading to rows in the database.
 
+    `ratio_to_ordinary` is CPU seconds over those of a program that reads each with lxml and saves Django objects.
+    """
     from ganbu.synthetic import build_district, write_lrmx_folder
 
     setup.start(folder)
     setup.migrate()
     from ganbu.access.current import acting
     from ganbu.records import batches
+    from ganbu.records.models import Card
 
     source = folder / "bench-lrmx"
     shutil.rmtree(source, ignore_errors=True)
     count = write_lrmx_folder(build_district(files, 11, AS_OF), source, files, 11)
+    had = Card.objects.exists()
     with acting(name="bench"):
         report, seconds = _taken(lambda: batches.import_files(source, {}, False, False))
+    command = [sys.executable, "-m", "ganbu.bench.ordinary", str(source)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    ordinary = json.loads(done.stdout)
     shutil.rmtree(source, ignore_errors=True)
-    return {"files": count, "new": report.new, "import_cpu_s": seconds, "files_per_cpu_s": count / seconds}
+    if not had:  # else some of them were here already; ours reads more of the damaged ones
+        missed = Counter(ordinary["names"]) - Counter(Card.objects.values_list("name", flat=True))
+        _equal("没有导入的人", missed, Counter())
+    return {
+        "files": count, "new": report.new, "import_cpu_s": seconds, "files_per_cpu_s": count / seconds, "ordinary_cpu_s": ordinary["cpu_s"], "ordinary_refused": ordinary["refused"],
+        "ratio_to_ordinary": seconds / ordinary["cpu_s"],
+    }  # fmt: skip
+
+
+def _equal(what: str, ours: Any, theirs: Any) -> None:
+    if ours != theirs:
+        raise DifferenceError(f"{what}与平常写法的不同：{str(ours)[:200]}，{str(theirs)[:200]}")
 
 
 def documents_bench(folder: Path, people: int) -> dict[str, Any]:
-    """任免审批表 per CPU second as docx, pdf and lrmx, and a roster's rows."""
+    """任免审批表 per CPU second as docx, pdf and lrmx, and a roster's rows.
+
+    The docx is compared with docxtpl filling a plain form for each person anew, the roster with openpyxl writing the same cells.
+    """
     opened(folder, people)
+    from ganbu.formats.paper import paper_values
+    from ganbu.formats.tables import read_table
+    from ganbu.records.forms import forms_of
     from ganbu.records.models import Card
     from ganbu.web.handouts import write
 
     keys = list(Card.objects.order_by("place").values_list("pk", flat=True)[:people])
     found: dict[str, Any] = {"people": len(keys)}
+    made = {}
     for kind in ("docx", "pdf", "lrmx", "xlsx"):
-        stream = io.BytesIO()
+        made[kind] = stream = io.BytesIO()
         _none, seconds = _taken(lambda kind=kind, stream=stream: write(kind, keys, stream, (True, True), ""))  # type: ignore[misc]
         found |= {f"{kind}_per_cpu_s": len(keys) / seconds, f"{kind}_bytes": stream.tell()}
+    values = [paper_values(form) for form in forms_of(keys[:FORMS]).values()]
+    template = ordinary.form_template(name for name, value in values[0].items() if isinstance(value, str))
+    _none, seconds = _taken(lambda: [ordinary.form_docx(template, one) for one in values])
+    found["docx_ordinary_per_cpu_s"] = len(values) / seconds
+    rows = [row for row in read_table("花名册.xlsx", made["xlsx"].getvalue()).rows if any(row)]
+    theirs, seconds = _taken(lambda: ordinary.roster(rows))
+    _equal("花名册", rows, read_table("花名册.xlsx", theirs).rows)
+    found["xlsx_ordinary_per_cpu_s"] = len(keys) / seconds
     return found
 
 
@@ -136,7 +175,10 @@ def documents_bench(folder: Path, people: int) -> dict[str, Any]:
 
 
 def web_bench(folder: Path, people: int, repeats: int = 20) -> dict[str, Any]:
-    """Pages as an account of the section sees them: median and p95 of the server's milliseconds, statements, kilobytes."""
+    """Pages as an account of the section sees them: median and p95 of the server's milliseconds, statements, kilobytes.
+
+    The list, the search and the page of a person are asked in turn with the same written as generic views do it.
+    """
     found: dict[str, Any] = opened(folder, people)
     from django.conf import settings
     from django.db import connection
@@ -166,20 +208,38 @@ def web_bench(folder: Path, people: int, repeats: int = 20) -> dict[str, Any]:
             "people_then": ("/people/", then), "tree_then": ("/units/", then), "team_then": (reverse("team", args=[team.f_team_id]), then),
         }  # fmt: skip
 
-    for name in asked(0):
-        times, statements, size = [], 0, 0
-        for at in range(-1, repeats):  # the first is not counted: what is kept between pages is made then
-            place, values = asked(at)[name]
+    def page(place: str, values: dict[str, str]) -> str:
+        response = client.get(place, values)
+        if response.status_code != 200:
+            raise AssertionError(f"{place} {response.status_code}")
+        return response.content.decode()
+
+    def measured(work: Callable[[int], str], times: int) -> dict[str, Any]:
+        taken, statements, size = [], 0, 0
+        for at in range(-1, times):  # the first is not counted: what is kept between pages is made then
             begun = time.perf_counter()
             with CaptureQueriesContext(connection) as queries:
-                response = client.get(place, values)
-            if response.status_code != 200:
-                raise AssertionError(f"{place} {response.status_code}")
+                told = work(at)
             if at >= 0:
-                times.append(1000 * (time.perf_counter() - begun))
-                statements, size = max(statements, len(queries)), max(size, len(response.content))
-        found[name] = {
-            "median_ms": round(statistics.median(times), 1), "p95_ms": round(sorted(times)[int(0.95 * (len(times) - 1))], 1),
+                taken.append(1000 * (time.perf_counter() - begun))
+                statements, size = max(statements, len(queries)), max(size, len(told.encode()))
+        return {
+            "median_ms": round(statistics.median(taken), 1), "p95_ms": round(sorted(taken)[int(0.95 * (len(taken) - 1))], 1),
             "statements": statements, "kilobytes": round(size / 1000, 1),
         }  # fmt: skip
+
+    for name in asked(0):
+        found[name] = measured(lambda at, name=name: page(*asked(at)[name]), repeats)  # type: ignore[misc]
+    few, total = min(repeats, 3), Card.objects.count()
+    for card in cards[:few]:
+        for told, plain in ((page("/people/", {"q": card.name}), ordinary.people_page(card.name)), (page(reverse("person", args=[card.pk]), {}), ordinary.person_page(card.pk))):  # fmt: skip
+            _equal("网页上的人", card.name in told, card.name in plain)
+    _equal("列表的人数", f"<p>{total}</p>" in ordinary.people_page(), True)
+    for name, work in (
+        ("people", lambda _at: ordinary.people_page()),
+        ("search", lambda at: ordinary.people_page(cards[at % len(cards)].name)),
+        ("person", lambda at: ordinary.person_page(cards[at % len(cards)].pk)),
+    ):
+        plainly = found[f"{name}_ordinary"] = measured(work, few)
+        found[name]["ratio_to_ordinary"] = round(found[name]["median_ms"] / plainly["median_ms"], 4)
     return found

@@ -208,8 +208,8 @@ class Sandbox:
             rows = np.flatnonzero(ids.known & (np.ones(len(ids.v), bool) if seen is None else seen))
             seats = self._seats[register.name] = np.full(len(prepared.pool.texts), -1, np.int32)
             seats[ids.v[rows]] = rows
-        seats, number = self._seats[register.name], prepared.pool.numbers.get(str(identity), -1)
-        row = int(seats[number]) if 0 <= number < len(seats) else -1
+        seats, number = self._seats[register.name], prepared.pool.known(str(identity))
+        row = int(seats[number]) if number is not None and number < len(seats) else -1
         return row if row >= 0 else None
 
 

@@ -192,16 +192,23 @@ def read(batch: ImportBatch) -> Parts:
         batch.items.all().delete()
         batch.issues.all().delete()
         ImportItem.objects.bulk_create(items, batch_size=500)
-        ImportIssue.objects.bulk_create(
-            [
-                ImportIssue(batch=batch, file=i.file[:300], line=i.line, field=i.field[:100], code=i.code[:60], severity=i.severity, message=i.message if _plain(i, i.raw) == i.raw else i.message.replace(i.raw, hidden(i.raw)), raw=_plain(i, i.raw), normalised=_plain(i, i.normalised))
-                for i in report.issues
-            ],
-            batch_size=500,
-        )  # fmt: skip
+        record.insert_rows(
+            ImportIssue._meta.db_table, ISSUE, [_issue_row(batch, issue) for issue in report.issues]
+        )
         counts = Counter(state for _key, state in told.values())
         _set(batch, state="ready", done=len(forms), total=len(forms), counts=dict(counts), told="")
     return parts
+
+
+ISSUE = ["batch_id", "file", "line", "field", "code", "severity", "message", "raw", "normalised"]
+
+
+def _issue_row(batch: ImportBatch, issue: Issue) -> tuple[Any, ...]:
+    raw = _plain(issue, issue.raw)
+    message = issue.message if raw == issue.raw else issue.message.replace(issue.raw, hidden(issue.raw))
+    return (
+        batch.pk, issue.file[:300], issue.line, issue.field[:100], issue.code[:60], issue.severity, message, raw, _plain(issue, issue.normalised),
+    )  # fmt: skip
 
 
 def hidden(value: Any) -> str:

@@ -141,11 +141,13 @@ def _update(names: tuple[str, ...], before: dict[int, tuple[Any, ...]], nodes: I
 
 
 def _refresh(people: list[str], whole: bool = False) -> None:
-    records = snapshot((*NEEDED, "assessment", "family"), None if whole else people)
+    wanted = None if whole else people
+    records = snapshot(NEEDED, wanted)
+    counted = snapshot(set(WANTED_ROWS) - set(NEEDED), wanted, sealed=False)  # only who has any
     chosen = set(people)
     rows = {str(r["person_id"]): r for r in records.rows("person") if str(r["person_id"]) in chosen}
     of = {name: _by_person(records, name, chosen) for name in NEEDED[1:]}
-    has = {name: _mentioned(records, name) for name in WANTED_ROWS}
+    has = {name: _mentioned(records if name in NEEDED else counted, name) for name in WANTED_ROWS}
     nodes = {node.unit: node for node in UnitNode.objects.all()}
     for at in range(0, len(people), 500):
         Seat.objects.filter(card__in=people[at : at + 500]).delete()

@@ -144,14 +144,12 @@ class Writing:
             return columns, canonical_local(identity, subject, values)
         try:
             stored = {
-                name: to_column(register, item, row.get(name), identity)
+                name: None if (value := row.get(name)) is None else to_column(register, item, value, identity)
                 for name, item in register.fields.items()
             }
         except ValueError as error:
             raise RecordsError(f"{register.label} {identity}：{error}") from error
-        sealed = {
-            f.name: plain_text(row[f.name]) for f in register.fields.values() if f.sealed and stored[f.name]
-        }
+        sealed = {name: plain_text(row[name]) for name in register.sealed if stored[name]}
         return tuple(stored.values()), canonical({**stored, **sealed})
 
     def _meta(self, register: Register, row: Mapping[str, Any], origin: str) -> tuple[Any, ...]:

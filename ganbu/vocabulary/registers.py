@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
@@ -76,15 +76,20 @@ class Register:
     secrecy: str = "internal"
     local: bool = False
 
-    @property
+    @cached_property
     def id_field(self) -> str:
         """The first field: the identity of a row."""
         return next(iter(self.fields))
 
-    @property
+    @cached_property
     def subject_field(self) -> str:
         """The field that names the subject of a row, empty for registers of things."""
         return next((f.name for f in self.links_to(self.subject)), "") if self.subject else ""
+
+    @cached_property
+    def sealed(self) -> tuple[str, ...]:
+        """The fields that lie encrypted in the database."""
+        return tuple(item.name for item in self.fields.values() if item.sealed)
 
     def find(self, name: str) -> Field | None:
         """The field of that English name or Chinese label."""

@@ -45,6 +45,11 @@ def _one_core():
         del os.environ[name]
 
 
+def untraced() -> dict[str, str]:
+    """What a cluster and those who ask it are started with; what they run is counted where it runs on one machine."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 def _chosen() -> list:
     """A few scenarios for each kind of policy, from as many packs as there are; or all."""
     found = {}
@@ -204,7 +209,7 @@ def cluster(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"spark://127.0.0.1:{port}"
-    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
+    environment = {**untraced(), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "512m"}
 
     def begin(*words: str) -> subprocess.Popen[bytes]:
         # A group of its own: whoever kills a worker kills its executor too.
@@ -287,7 +292,7 @@ def test_a_cluster_evaluates_a_province_though_a_worker_is_killed(cluster, tmp_p
             "2026-06-30",
         ]
         return subprocess.Popen(
-            [sys.executable, *words, "--engine", engine, "--out", str(tmp_path / engine)], env={**os.environ, **more},
+            [sys.executable, *words, "--engine", engine, "--out", str(tmp_path / engine)], env={**untraced(), **more},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from ganbu.engine.kernel.evaluate import Kernel
 from ganbu.engine.kernel.place import Place
 from ganbu.engine.kernel.snapshot import Prepared, View
 from ganbu.engine.results import Cells
-from ganbu.engine.tree import Aggregate, Node, Row, looks_out
+from ganbu.engine.tree import Aggregate, Field, Node, Row, looks_out
 
 _FIRST, _LAST = date(1970, 1, 1).toordinal(), date.max.toordinal()
 
@@ -71,8 +71,11 @@ class KernelComputed:
         entered = view.entry_order
         if entered is not None:
             at = entered if at is None else entered[kept[entered]]
+        rows = np.arange(place.size) if at is None else at
         return {
-            label: self._cells(self.kernel.value(node, place).full(place.size), node, at)
+            label: Cells(view.words(node.name, rows))
+            if isinstance(node, Field) and view.as_written(node)
+            else self._cells(self.kernel.value(node, place).full(place.size), node, at)
             for label, node in nodes.items()
         }
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from ganbu.engine.grounds import EFFECT
 from ganbu.engine.kernel.columns import Array, Col
 from ganbu.engine.kernel.snapshot import NUMBER, Prepared, View
+from ganbu.engine.tree import Node
 from ganbu.vocabulary import Register
 
 if TYPE_CHECKING:
@@ -51,9 +53,8 @@ class EffectsView(View):
                 kernel.fact(owner, effect + key).full(view.size).at(at) for key in EFFECT[1:]
             )
             label = effect.split(".", 1)[1]
-            ids = view.column(view.register.id_field).at(at)
-            texts = kernel.pool.texts
-            identity = Col(kernel.pool.numbered([f"{texts[n]}·{label}" for n in ids.v.tolist()]))
+            ids = view.words(view.register.id_field, at).to_pylist()
+            identity = Col(kernel.pool.numbered([f"{one}·{label}" for one in ids]))
             kind = Col(np.full(len(at), kernel.pool.number(label), NUMBER))
             parts.append((identity, subject, kind, start, end, active, held.at(at)))
         names = ("编号", "对象", "种类", "起始日", "截止日", "生效中", "成立")
@@ -67,6 +68,15 @@ class EffectsView(View):
     def column(self, name: str) -> Col:
         """A field of the effects."""
         return self.rows[name]
+
+    def words(self, name: str, at: Array) -> Any:
+        """A text field of some effects."""
+        texts = self.kernel.pool.texts
+        return pa.array([texts[n] for n in self.rows[name].v[at].tolist()], pa.string())
+
+    def as_written(self, node: Node) -> bool:
+        """No record has them."""
+        return False
 
     def link(self, name: str, target: View) -> Array:
         """For each effect the row of `target` it is about, or -1."""

@@ -107,7 +107,8 @@ class Kernel:
         for register, nodes in wanted.items():
             place = Place(self.view(register))
             for node in nodes:
-                self.value(node, place)
+                if not place.view.as_written(node):  # which is read when it is shown
+                    self.value(node, place)
         self._needs, self._shared = None, {}
         self._asked.clear()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +107,15 @@ class Overlaid(Prepared):
             at = np.concatenate([patch.rows[own], added - len(patch.rows) + self.base.rows(register.name)])
             self._columns[key] = put(below, self.rows(register.name), at, here.at(np.concatenate([own, added])))  # fmt: skip
         return self._columns[key]
+
+    def words(self, register: Register, name: str, rows: Array) -> Any:
+        """A text field of some rows, those of the patch in their places."""
+        if register.name not in self.patches:
+            return self.base.words(register, name, rows)
+        found, texts = self.column(register, name).at(rows), self.pool.texts
+        known = np.broadcast_to(found.known, found.v.shape).tolist()
+        told = [texts[n] if there else None for n, there in zip(found.v.tolist(), known, strict=True)]
+        return pa.array(told, pa.string())
 
     def years(self, register: Register, name: str) -> Array | None:
         """For a date of which only the year is known that year, else 0; None when there is no such row."""

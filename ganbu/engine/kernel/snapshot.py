@@ -7,10 +7,12 @@ depends on the day stands in `View`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ from ganbu.engine.kernel.days import days_of
 from ganbu.engine.kernel.shelf import Shelf, plain
 from ganbu.engine.mapped import worthwhile
 from ganbu.engine.records import PRECISION, Records
-from ganbu.vocabulary import Field, Register
+from ganbu.engine.tree import Field, Node
+from ganbu.vocabulary import Field as Spec
+from ganbu.vocabulary import Register
 
 NOWHERE, MONTHLY = -1, 1
 NUMBER = np.int32  # texts and rows are told apart by number: half the room of a 64-bit one
@@ -34,20 +38,29 @@ class Pool:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.numbers: dict[str, int] = {}
         self._ranks: Array | None = None
+        # A text that is not there yet gets the next number when it is asked for.
+        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
 
     def number(self, text: str) -> int:
         """The number of a text, given when it is first seen."""
-        found = self.numbers.get(text)
-        if found is None:
-            found = self.numbers[text] = len(self.texts)
-            self.texts.append(text)
+        found = self._numbers[text]
+        self._write_down()
         return found
+
+    def known(self, text: str) -> int | None:
+        """The number of a text, if it has one."""
+        return self._numbers.get(text)
 
     def numbered(self, texts: list[str]) -> Array:
         """The numbers of many texts."""
-        return np.array([self.number(text) for text in texts], NUMBER)
+        found = np.fromiter(map(self._numbers.__getitem__, texts), NUMBER, len(texts))
+        self._write_down()
+        return found
+
+    def _write_down(self) -> None:
+        fresh = list(islice(reversed(self._numbers), len(self._numbers) - len(self.texts)))
+        self.texts.extend(reversed(fresh))
 
     def ranks(self) -> Array:
         """For each number its place in binary order, as databases sort text."""
@@ -189,7 +202,7 @@ class Prepared:
             self._columns[key] = found
         return self._columns[key]
 
-    def _from_shelf(self, register: Register, spec: Field) -> tuple[Col, list[str]] | None:
+    def _from_shelf(self, register: Register, spec: Spec) -> tuple[Col, list[str]] | None:
         if self.shelf is None or spec.sealed or not worthwhile(self.rows(register.name)):
             return None
         lies = self.shelf.get((register.name, spec.name), self._rests(register))
@@ -200,7 +213,7 @@ class Prepared:
         v = plain(table["v"])
         return Col(v.view(bool) if spec.kind == "bool" else v, ok, scale, None, bound), words
 
-    def _laid_down(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
+    def _laid_down(self, register: Register, spec: Spec, text: bool) -> tuple[Col, list[str]]:
         """A column in the order in which rows stand here, of texts their numbers among those told with it; put on the shelf."""
         found, words = self._column(register, spec, text)
         order = self.standing(register)
@@ -214,7 +227,7 @@ class Prepared:
             self.shelf.put((register.name, spec.name), self._rests(register), pa.table(bytes_), [found.scale, found.bound, words])  # fmt: skip
         return found, words
 
-    def _column(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
+    def _column(self, register: Register, spec: Spec, text: bool) -> tuple[Col, list[str]]:
         """A column in the order of the record, and for texts which there are."""
         table = self.records.tables.get(register.name)
         late = self.records.later if table is not None and spec.sealed else None
@@ -232,7 +245,7 @@ class Prepared:
             return Col(at.astype(np.int64), ok), encoded.dictionary.to_pylist()
         return self._plain_column(raw, ok, spec), []
 
-    def _plain_column(self, raw: Any, ok: Array | None, spec: Field) -> Col:
+    def _plain_column(self, raw: Any, ok: Array | None, spec: Spec) -> Col:
         if spec.kind == "bool":
             return Col(np.asarray(raw.fill_null(False) if raw.null_count else raw), ok)
         if spec.kind == "date":
@@ -248,6 +261,16 @@ class Prepared:
         precision = np.asarray(_array(table[name + PRECISION]).fill_null(0)).astype(np.int64)
         years = np.where(precision > MONTHLY, precision, 0)
         return self._stood(register, years) if years.any() else None
+
+    def words(self, register: Register, name: str, rows: Array) -> Any:
+        """A text field of some rows as it is written in the record, as an Arrow array; no text is numbered for it."""
+        table = self.records.tables.get(register.name)
+        if table is None or name not in table.column_names:
+            return pa.nulls(len(rows), pa.string())
+        order = self.standing(register)
+        return (
+            _array(table[name]).cast(pa.string()).take(pa.array(rows if order is None else order.take(rows)))
+        )
 
     def repeated(self, register: Register) -> bool:
         """Whether an identity stands in more than one row, because a row was superseded by another."""
@@ -389,6 +412,18 @@ class View:
             few = self.size <= FEW and self.register.fields[name].kind in ("int", "decimal", "date")
             self._columns[name] = wide(column) if few else column
         return self._columns[name]
+
+    def words(self, name: str, at: Array) -> Any:
+        """A text field of some rows in sight, as an Arrow array."""
+        return self.prepared.words(self.register, name, self.origin(at))
+
+    def as_written(self, node: Node) -> bool:
+        """Whether an expression is nothing but a text that the record has of the row itself."""
+        if not isinstance(node, Field) or node.row.of is not None or node.row.root.up:
+            return False
+        spec = self.register.fields[node.name]
+        text = spec.kind not in ("int", "decimal", "date", "bool")
+        return text and not spec.sealed and node.name not in self.register.ended
 
     def years(self, name: str) -> Array | None:
         """For an end of which only the year is known that year, else 0; None when there is no such row."""
