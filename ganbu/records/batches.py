@@ -377,9 +377,11 @@ def _report(batch: ImportBatch) -> ImportReport:
         files=sum(counts.values()), unreadable=counts.get("unreadable", 0), undecided=counts.get("unsure", 0),
         new=counts.get("new", 0), changed=counts.get("changed", 0), unchanged=counts.get("same", 0),
     )  # fmt: skip
+    told = batch.issues.values_list(*ISSUE[1:])
     report.issues = [
-        Issue(i.file, i.field, i.code, i.message, i.raw, i.normalised or None, i.severity, i.line) for i in batch.issues.all()
-    ]  # fmt: skip
+        Issue(file, field, code, message, raw, normalised or None, severity, line)
+        for file, line, field, code, severity, message, raw, normalised in told
+    ]
     return report
 
 

@@ -11,6 +11,7 @@ import glob
 import json
 import shutil
 import tempfile
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,12 +25,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ganbu.engine.keep import file_name
+from ganbu.engine.kernel import Shelf
 from ganbu.engine.records import META, PRECISION, Records
 from ganbu.engine.run import Run, Store
 from ganbu.engine.sql import Snapshot
 from ganbu.engine.sqlrun import seen
 from ganbu.errors import MisuseError, RecordsError
 from ganbu.formats.zips import open_archive
+from ganbu.records.kept import shape
 from ganbu.records.matching import valid_id_number
 from ganbu.vocabulary import Register, Vocabulary, load_vocabulary
 
@@ -142,7 +145,7 @@ def _gathered(packages: Mapping[str, Path], work: Path, vocabulary: Vocabulary) 
     _write(work / "_alike.parquet", ("one", "other", "name"), who.alike)
     manifest = {
         "regions": found.regions, "rows": found.rows, "gaps": sorted(marks.gaps), "partial": sorted(marks.partial),
-        "bitemporal": sorted(marks.bitemporal),
+        "bitemporal": sorted(marks.bitemporal), "mark": uuid.uuid4().hex,
     }  # fmt: skip
     (work / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), "utf-8")
     return found
@@ -326,12 +329,19 @@ class Gathered(Store):
                 f"{folder}：不是汇总文件夹（没有完好的 {MANIFEST}），请先用 ganbu province gather"
             ) from error
         self.folder, self.vocabulary = folder, vocabulary or load_vocabulary()
+        # What was gathered is never other: what the kernel prepares of it is kept beside it.
+        self.shelf = Shelf(folder / "_columns", self._mark) if told.get("mark") else None
+        self.gathering: str = told.get("mark", "")
         self.rows: dict[str, int] = told["rows"]
         self.regions: list[str] = told["regions"]
         pairs = {key: frozenset((r, f) for r, f in told[key]) for key in ("gaps", "partial")}
         self.snapshot = Snapshot(
             frozenset(self.rows), pairs["gaps"], "", frozenset(told["bitemporal"]), pairs["partial"]
         )
+
+    def _mark(self, register: str) -> str:
+        rows = self.rows.get(register, 0) if register in self.vocabulary.registers else 0
+        return f"{self.gathering} {shape(self.vocabulary.registers[register]).decode()}" if rows else "-"
 
     @cached_property
     def records(self) -> Records:  # type: ignore[override]

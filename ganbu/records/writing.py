@@ -38,6 +38,7 @@ class Writing:
 
     def __init__(self, change: Change) -> None:
         self.change = change
+        self.made_at = connection.ops.adapt_datetimefield_value(change.made_at)
         self.rows: Counter[str] = Counter()
         self.people: set[str] = set()
         self.units = False
@@ -155,12 +156,13 @@ class Writing:
     def _meta(self, register: Register, row: Mapping[str, Any], origin: str) -> tuple[Any, ...]:
         own = "source" in register.fields
         ended = row.get("superseded_at")
+        begun = row.get("recorded_at")
         stamp = connection.ops.adapt_datetimefield_value
         return (
             self.change.pk,
             self.change.pk if ended is not None else None,
-            stamp(row.get("recorded_at") or self.change.made_at),
-            stamp(ended),
+            stamp(begun) if begun else self.made_at,
+            None if ended is None else stamp(ended),
             (origin or str((not own and row.get("source")) or self.change.origin))[:300],
             str(("evidence" not in register.fields and row.get("evidence")) or ""),
             str(row.get("confidentiality") or ""),

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from ganbu import Records, evaluate, load_pack
 from ganbu.cli import app
+from ganbu.engine import mapped
+from ganbu.engine.kernel import Prepared
 from ganbu.errors import GanbuError, MisuseError, RecordsError
 from ganbu.records.province import Gathered, gather, hand_back
 
@@ -90,6 +92,17 @@ def test_every_county_gets_its_results_under_its_own_identities(counties, tmp_pa
         assert {row["对象"]: row["数值"] for row in rows} == {"1": 2, "2": 1}
         assert len(pq.read_table(tmp_path / "out" / region / "名次.parquet")) == 2
     assert pq.read_table(tmp_path / "out" / "全省" / "女干部.parquet").to_pylist()[0]["实有"] == 1
+
+
+def test_what_was_prepared_of_a_gathered_folder_is_kept_beside_it(counties, tmp_path, pack, monkeypatch):
+    monkeypatch.setattr(mapped, "LEAST", 1)
+    gather(counties, tmp_path / "all")
+    first = evaluate(pack(RULES), Gathered(tmp_path / "all"), date(2026, 6, 30))
+    assert list((tmp_path / "all" / "_columns").glob("*.arrow"))
+    for name in ("_stand", "_lead", "_by_identity", "_laid_down"):
+        monkeypatch.setattr(Prepared, name, lambda *_args: pytest.fail("made again"))
+    again = evaluate(pack(RULES), Gathered(tmp_path / "all"), date(2026, 6, 30))
+    assert [first.rows(name) for name in first.names] == [again.rows(name) for name in again.names]
 
 
 def test_people_without_a_number_are_named_not_merged(tmp_path):
