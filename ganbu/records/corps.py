@@ -20,7 +20,7 @@ from ganbu.engine.records import Records
 from ganbu.engine.run import Store
 from ganbu.engine.select import select
 from ganbu.errors import RecordsError
-from ganbu.records.kept import Kept, columns_folder, keep, kept, shape
+from ganbu.records.kept import Kept, columns_folder, keep, kept
 from ganbu.records.local import adopted, vocabulary
 from ganbu.records.models import Change
 from ganbu.records.snapshot import numbered, opened, since, snapshot
@@ -80,8 +80,10 @@ class Tables(MutableMapping[str, Any]):
             return stale.mark
         if not self.told.keys() >= set(stale.changes):
             return ""
-        after = [stale.mark, *(self.told[pk][0] for pk in sorted(stale.changes))]
-        return hashlib.blake2b("\n".join(after).encode()).hexdigest()
+        mark = stale.mark
+        for pk in sorted(stale.changes):  # one by one, as they come to others too
+            mark = hashlib.blake2b(f"{mark} {self.told[pk][0]}".encode()).hexdigest()
+        return mark
 
     def mark(self, name: str) -> str:
         """What tells the rows of a register from any others it may have; empty where nothing does."""
@@ -90,7 +92,7 @@ class Tables(MutableMapping[str, Any]):
         table = self.get(name)
         if table is None:
             return "-"
-        told = hashlib.blake2b(shape(self.words.registers[name]))
+        told = hashlib.blake2b(self.words.registers[name].shape.encode())
         if self.marks.get(name):
             told.update(self.marks[name].encode())
             told.update(np.ascontiguousarray(self.numbers[name]).data)
@@ -182,7 +184,9 @@ def _store() -> Store:
     gone = [pk for pk in held.seen if pk not in told and pk > min(told, default=0)] if held else []
     if held is not None and not fresh and not gone:
         return held.store
-    if len(fresh) == len(told) or gone:
+    # What was seen of a change that was given up, or of a record that was put back, is seen no more.
+    other = held is not None and any(held.seen.get(pk) not in (None, told[pk][0]) for pk in fresh)
+    if len(fresh) == len(told) or gone or other:
         held = None  # nothing to go on with
     touched: dict[str, list[int]] = {}
     for pk in fresh:

@@ -6,7 +6,6 @@ record any more is read again. It holds what the database holds unencrypted, rea
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import uuid
@@ -48,13 +47,6 @@ def columns_folder() -> Path:
     return Path(settings.HOME) / FOLDER / "columns"
 
 
-def shape(register: Register) -> bytes:
-    """What the fields are: a file written by another version of the vocabulary is not ours."""
-    fields = [(item.name, item.kind, item.scale, item.sealed) for item in register.fields.values()]
-    told = [register.id_field, register.subject, register.subject_field, *fields]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest().encode()
-
-
 def keep(register: Register, table: pa.Table, numbers: Any, seen: Mapping[int, str]) -> str:
     """Write a table with the numbers of its rows, and the changes that it has seen; gives the mark of what was written.
 
@@ -63,7 +55,7 @@ def keep(register: Register, table: pa.Table, numbers: Any, seen: Mapping[int, s
     if not mapped.worthwhile(table.num_rows):
         return ""
     mark, path = uuid.uuid4().hex, path_of(register)
-    told = {SEEN: json.dumps(seen).encode(), SHAPE: shape(register), MARK: mark.encode()}
+    told = {SEEN: json.dumps(seen).encode(), SHAPE: register.shape.encode(), MARK: mark.encode()}
     try:
         mapped.write(path, table.append_column(NUMBER, pa.array(numbers)), told)
     except OSError as error:
@@ -78,7 +70,7 @@ def kept(register: Register, told: Mapping[int, tuple[str, Mapping[str, int]]]) 
     `told` are the last changes: their digests, and how many rows of which registers they wrote.
     """
     found = mapped.told(path_of(register)) if told else None
-    if found is None or found[1].get(SHAPE) != shape(register):
+    if found is None or found[1].get(SHAPE) != register.shape.encode():
         return None
     reader, metadata = found
     try:

@@ -32,7 +32,6 @@ from ganbu.engine.sql import Snapshot
 from ganbu.engine.sqlrun import seen
 from ganbu.errors import MisuseError, RecordsError
 from ganbu.formats.zips import open_archive
-from ganbu.records.kept import shape
 from ganbu.records.matching import valid_id_number
 from ganbu.vocabulary import Register, Vocabulary, load_vocabulary
 
@@ -340,8 +339,8 @@ class Gathered(Store):
         )
 
     def _mark(self, register: str) -> str:
-        rows = self.rows.get(register, 0) if register in self.vocabulary.registers else 0
-        return f"{self.gathering} {shape(self.vocabulary.registers[register]).decode()}" if rows else "-"
+        known = self.vocabulary.registers.get(register) if self.rows.get(register) else None
+        return f"{self.gathering} {known.shape}" if known else "-"
 
     @cached_property
     def records(self) -> Records:  # type: ignore[override]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -85,6 +87,15 @@ class Register:
     def subject_field(self) -> str:
         """The field that names the subject of a row, empty for registers of things."""
         return next((f.name for f in self.links_to(self.subject)), "") if self.subject else ""
+
+    @cached_property
+    def shape(self) -> str:
+        """A fingerprint of what its fields are: what lies on disk of another shape was written by another version."""
+        fields = [
+            (item.name, item.kind, item.target, item.scale, item.sealed) for item in self.fields.values()
+        ]
+        told = [self.name, self.subject, self.key, *fields]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @cached_property
     def sealed(self) -> tuple[str, ...]:

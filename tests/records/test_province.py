@@ -1,6 +1,9 @@
 """Counties gathered into one: identities, people known in several, rows sent twice, results handed back."""
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from datetime import date
 
@@ -103,6 +106,63 @@ def test_what_was_prepared_of_a_gathered_folder_is_kept_beside_it(counties, tmp_
         monkeypatch.setattr(Prepared, name, lambda *_args: pytest.fail("made again"))
     again = evaluate(pack(RULES), Gathered(tmp_path / "all"), date(2026, 6, 30))
     assert [first.rows(name) for name in first.names] == [again.rows(name) for name in again.names]
+
+
+ASKED = """
+registers:
+  asked:
+    label: 测评
+    subject: person
+    fields:
+      ask_id: {label: 测评编号, type: id}
+      person: {label: 人员, type: ref(person)}
+      order: {label: 顺序, type: int}
+      standing: {label: 站位, type: "decimal(9,%s)"}
+---
+policy: 名次
+kind: rank
+subject: 测评
+value: 顺序
+groups: []
+ties: row
+counts: {红榜: 1}
+---
+policy: 站位
+kind: score
+subject: 测评
+components: {站: 站位}
+"""
+
+
+def _asked(tmp_path, name, scale):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "pack.yaml").write_text(f"pack: {name}" + ASKED % scale, "utf-8")
+    return load_pack(folder)
+
+
+def test_fields_called_like_what_is_kept_beside_them_and_declared_otherwise_by_packs(tmp_path, monkeypatch):
+    """An identity order, a standing and a column have names of their own; a column is kept as the record declares it."""
+    one, two = _asked(tmp_path, "one", 2), _asked(tmp_path, "two", 4)
+    asked = [{"ask_id": f"{at}", "person": str(1 + at % 2), "order": -at % 7, "standing": f"{at}.5"} for at in range(30)]  # fmt: skip
+    people = [{"person_id": "2", "name": "乙"}, {"person_id": "1", "name": "甲"}]
+    Records.from_rows({"person": people, "测评": asked}, one.vocabulary).write(tmp_path / "county")
+    gather({"甲县": tmp_path / "county"}, tmp_path / "all", one.vocabulary)
+
+    def found(pack):
+        run = evaluate(pack, Gathered(tmp_path / "all", one.vocabulary), date(2026, 6, 30))
+        return [run.rows(name) for name in run.names]
+
+    plain = [found(pack) for pack in (one, two)]
+    monkeypatch.setattr(mapped, "LEAST", 1)
+    for _process in range(2):
+        assert [found(pack) for pack in (two, one)] == plain[::-1]
+
+
+def test_a_province_needs_no_installation():
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO", "GANBU"))}
+    done = subprocess.run([sys.executable, "-c", "import ganbu.records.province"], env=own, check=False)
+    assert done.returncode == 0
 
 
 def test_people_without_a_number_are_named_not_merged(tmp_path):

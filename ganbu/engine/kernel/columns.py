@@ -102,7 +102,7 @@ def narrow(column: Col) -> Col:
     v = column.v
     if v.dtype != np.int64 or not v.ndim:
         return column
-    most = magnitude(v)
+    most = column.bound if 0 < column.bound < 2**31 else magnitude(v)
     kind = next((kind for kind in (np.int8, np.int16, np.int32) if most <= np.iinfo(kind).max), np.int64)
     return replace(column, v=v.astype(kind)) if kind is not np.int64 else column
 

@@ -22,6 +22,7 @@ from ganbu.engine.kernel.columns import (
     wide,
 )
 from ganbu.engine.kernel.effects import EffectsView
+from ganbu.engine.kernel.memory import held
 from ganbu.engine.kernel.needs import Needs
 from ganbu.engine.kernel.operations import OPERATIONS
 from ganbu.engine.kernel.place import Place
@@ -104,11 +105,12 @@ class Kernel:
         """
         self._needs = Needs.of(self.program, self.virtual, wanted)
         self._shared = self._needs.shared
-        for register, nodes in wanted.items():
-            place = Place(self.view(register))
-            for node in nodes:
-                if not place.view.as_written(node):  # which is read when it is shown
-                    self.value(node, place)
+        with held(max((self.view(register).size for register in wanted), default=0)):
+            for register, nodes in wanted.items():
+                place = Place(self.view(register))
+                for node in nodes:
+                    if not place.view.as_written(node):  # which is read when it is shown
+                        self.value(node, place)
         self._needs, self._shared = None, {}
         self._asked.clear()
 

@@ -118,7 +118,7 @@ class Prepared:
             by, target = own.subject_field, self.records.vocabulary.registers.get(own.subject)
             if by and target is not None and not self.as_entered:
                 rests = self.shelf.rests((name, target.name)) if self.shelf else b""
-                found = self._shelved((name, "standing"), rests, lambda: self._stand(own, by, target))
+                found = self._shelved(("standing", name), rests, lambda: self._stand(own, by, target))
             self._standings[name] = (found if found is None or len(found) else None), rests
         return self._standings[name][0]
 
@@ -143,7 +143,7 @@ class Prepared:
 
     def _shelved(self, names: tuple[str, ...], rests: bytes, make: Callable[[], Array]) -> Array:
         """Whole numbers from the shelf, if they lie there."""
-        if self.shelf is None or not rests or not worthwhile(self.rows(names[0])):
+        if self.shelf is None or not rests or not worthwhile(self.rows(names[1])):
             return make()
         lies = self.shelf.get(names, rests)
         if lies is not None:
@@ -202,29 +202,35 @@ class Prepared:
             self._columns[key] = found
         return self._columns[key]
 
+    def _shelves(self, register: Register, spec: Spec) -> bool:
+        """Whether a column is kept on disk: not what lies encrypted in the record, nor as a pack declares it otherwise."""
+        own = self._own(register).fields.get(spec.name) == spec
+        return self.shelf is not None and own and not spec.sealed and worthwhile(self.rows(register.name))
+
     def _from_shelf(self, register: Register, spec: Spec) -> tuple[Col, list[str]] | None:
-        if self.shelf is None or spec.sealed or not worthwhile(self.rows(register.name)):
+        if self.shelf is None or not self._shelves(register, spec):
             return None
-        lies = self.shelf.get((register.name, spec.name), self._rests(register))
+        lies = self.shelf.get(("column", register.name, spec.name), self._rests(register))
         if lies is None:
             return None
-        table, (scale, bound, words) = lies
+        table, (scale, bound) = lies
         ok = plain(table["ok"]).view(bool) if "ok" in table.column_names else None
-        v = plain(table["v"])
+        v, words = plain(table["v"]), []
+        if pa.types.is_dictionary(table["v"].type):
+            words = _array(table["v"]).dictionary.to_pylist()
         return Col(v.view(bool) if spec.kind == "bool" else v, ok, scale, None, bound), words
 
     def _laid_down(self, register: Register, spec: Spec, text: bool) -> tuple[Col, list[str]]:
-        """A column in the order in which rows stand here, of texts their numbers among those told with it; put on the shelf."""
+        """A column in the order in which rows stand here, of texts their places among those told with it; put on the shelf."""
         found, words = self._column(register, spec, text)
         order = self.standing(register)
         found = narrow(found if order is None else found.at(order))
-        # What lies encrypted in the database is not put down in the open.
-        if self.shelf is not None and not spec.sealed and worthwhile(len(found.v)):
-            parts = {"v": found.v, **({} if found.ok is None else {"ok": found.ok})}
-            bytes_ = {
-                name: part.view(np.uint8) if part.dtype == bool else part for name, part in parts.items()
-            }
-            self.shelf.put((register.name, spec.name), self._rests(register), pa.table(bytes_), [found.scale, found.bound, words])  # fmt: skip
+        if self.shelf is not None and self._shelves(register, spec):
+            v: Any = found.v.view(np.uint8) if found.v.dtype == bool else found.v
+            v = pa.DictionaryArray.from_arrays(pa.array(v), pa.array(words, pa.string())) if words else v
+            parts = {"v": v} if found.ok is None else {"v": v, "ok": found.ok.view(np.uint8)}
+            names = ("column", register.name, spec.name)
+            self.shelf.put(names, self._rests(register), pa.table(parts), [found.scale, found.bound])
         return found, words
 
     def _column(self, register: Register, spec: Spec, text: bool) -> tuple[Col, list[str]]:
@@ -283,7 +289,7 @@ class Prepared:
         """For each row the row of `target` that the reference `name` leads to, or -1."""
         key = (register.name, name, target.name)
         if key not in self._links:
-            names = (register.name, name, "leads", target.name)
+            names = ("link", register.name, name, target.name)
             self._links[key] = self._shelved(names, self._rests(register, target), lambda: self._lead(register, name, target))  # fmt: skip
         return self._links[key]
 
@@ -322,7 +328,7 @@ class Prepared:
             def by_owner() -> Array:
                 return np.argsort(self.link(register, name, target), kind="stable").astype(NUMBER)
 
-            names = (register.name, name, "owned", target.name)
+            names = ("owned", register.name, name, target.name)
             self._owners[key] = self._shelved(names, self._rests(register, target), by_owner)
         return self._owners[key]
 
@@ -330,7 +336,7 @@ class Prepared:
         """The rows in binary order of their identities, as databases sort text."""
         if register.name not in self._orders:
             self._orders[register.name] = self._shelved(
-                (register.name, "order"), self._rests(register), lambda: self._by_identity(register)
+                ("order", register.name), self._rests(register), lambda: self._by_identity(register)
             )
         return self._orders[register.name]
 
