@@ -16,8 +16,9 @@ import numpy as np
 
 from ganbu.engine.evaluator import Evaluator, Judged
 from ganbu.engine.kernel.computed import KernelComputed
-from ganbu.engine.kernel.delta import Delta, read_widely, union
+from ganbu.engine.kernel.delta import Delta, read_widely
 from ganbu.engine.kernel.overlay import Overlaid, Patch
+from ganbu.engine.kernel.seats import union
 from ganbu.engine.policy import Pack
 from ganbu.engine.records import Records
 from ganbu.engine.run import Run, Store, evaluate

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganbu import Records
-from ganbu.engine.kernel import aggregate, days, evaluate, segments, snapshot, window
+from ganbu.engine.kernel import aggregate, days, delta, evaluate, memory, segments, view, window
 from ganbu.engine.kernel.columns import Col, integers, joined, narrow, wide
 from ganbu.engine.kernel.segments import Groups, runs
 from ganbu.engine.policy import Pack
@@ -32,8 +32,10 @@ def many_rows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (aggregate, evaluate, segments, window):
             patch.setattr(module, "PIECE", 2)
-        patch.setattr(snapshot, "FEW", 1)
+        patch.setattr(view, "FEW", 1)
         patch.setattr(days, "TABLED", 1)
+        patch.setattr(delta, "PIECE", 2)
+        patch.setattr(memory, "MANY", 1)
         yield
 
 
@@ -250,3 +252,22 @@ def test_a_number_that_just_fits_64_bits_without_a_sign_stays_whole():
         rows,
     )
     assert [row["数值"] for row in found["甲"]] == [Fraction("90.5") ** 3, 10_000_000]
+
+
+def test_memory_is_kept_while_any_run_over_many_rows_goes_on(monkeypatch):
+    said: list[tuple[int, int]] = []
+    monkeypatch.setattr(memory, "_library", lambda: (lambda what, much: said.append((what, much)) or 1, lambda _pad: 0))  # fmt: skip
+    with memory.held(memory.MANY - 1):
+        assert said == [], "few rows"
+    with pytest.raises(ZeroDivisionError), memory.held(memory.MANY):
+        with memory.held(memory.MANY):
+            pass
+        assert (memory.MAPPED, memory.USUAL) not in said, "another run still goes on"
+        raise ZeroDivisionError
+    assert said[-3:] == [(memory.ALONE, memory.LARGE), (memory.MAPPED, memory.USUAL), (memory.TRIM, 2 * memory.LARGE)]  # fmt: skip
+
+
+def test_a_c_library_that_cannot_be_told_is_left_alone(monkeypatch):
+    monkeypatch.setattr(memory, "_library", lambda: None)
+    with memory.held(memory.MANY):
+        assert np.zeros(10).sum() == 0

@@ -105,7 +105,9 @@ def test_the_first_sheet_with_anything_in_it_is_the_table():
         ("a.csv", b"", "没有一行内容"),
         ("a.xlsx", book({"x": [[]]}), "没有一行内容"),
     ],
-)
+    # A workbook tells when it was made: as part of a name it would be another in every process.
+    ids=["another suffix", "an empty book", "a torn book", "an old book torn", "no encoding", "no table", "an empty table", "no row"],
+)  # fmt: skip
 def test_what_cannot_be_read_is_told_with_what_to_do(monkeypatch, name, content, said):
     limit = csv.field_size_limit(100_000)
     try:

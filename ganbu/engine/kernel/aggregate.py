@@ -25,7 +25,8 @@ from ganbu.engine.kernel.columns import (
 )
 from ganbu.engine.kernel.place import Place
 from ganbu.engine.kernel.segments import Groups, rows_where, runs, since
-from ganbu.engine.kernel.snapshot import NOWHERE, View
+from ganbu.engine.kernel.snapshot import NOWHERE
+from ganbu.engine.kernel.view import View
 from ganbu.engine.tree import Aggregate, Node, looks_out
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from ganbu.engine.bind import Program
 from ganbu.engine.kernel.columns import Array, Col, wide
 from ganbu.engine.kernel.evaluate import Kernel
 from ganbu.engine.kernel.place import Place
-from ganbu.engine.kernel.snapshot import Prepared, View
+from ganbu.engine.kernel.snapshot import Prepared
+from ganbu.engine.kernel.view import View
 from ganbu.engine.results import Cells
 from ganbu.engine.tree import Aggregate, Field, Node, Row, looks_out
 

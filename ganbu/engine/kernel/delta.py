@@ -7,7 +7,6 @@ what it was, and what turned out the same goes no further. Everything else is ta
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from functools import cached_property
 
 import numpy as np
 
@@ -18,21 +17,11 @@ from ganbu.engine.kernel.columns import PIECE, Array, Col, narrow, wide
 from ganbu.engine.kernel.evaluate import NUMBERS, Kernel
 from ganbu.engine.kernel.overlay import NONE, Overlaid, put, same
 from ganbu.engine.kernel.place import Place
-from ganbu.engine.kernel.snapshot import NOWHERE, View
+from ganbu.engine.kernel.seats import Seats, union
+from ganbu.engine.kernel.snapshot import NOWHERE
+from ganbu.engine.kernel.view import View
 from ganbu.engine.kernel.window import grouped, window
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Row, Window, walk
-
-
-def union(*parts: Array) -> Array:
-    """Rows that are in any of some sorted sets of rows."""
-    some = [part for part in parts if len(part)]
-    if not some:
-        return NONE
-    if len(some) == 1:
-        return some[0]
-    found = np.concatenate(some)
-    found.sort()
-    return found[np.concatenate(([True], found[1:] != found[:-1]))]
 
 
 def _led_to(seats: Array, size: int) -> Array:
@@ -86,7 +75,7 @@ def read_widely(
     return frozenset((register, node) for register, node, widely in seen if widely)
 
 
-class Delta(Kernel):
+class Delta(Seats):
     """The facts of a program over overlaid records, as far as they differ from those over the base.
 
     `wide` are the facts that are read beyond the row they are about. Where it is given, the others are computed only
@@ -94,28 +83,18 @@ class Delta(Kernel):
     """
 
     def __init__(self, base: Kernel, overlaid: Overlaid, wide: Container[tuple[str, Node]] | None = None) -> None:  # fmt: skip
-        super().__init__(base.program, overlaid, base.known_at, base.virtual)
-        self.base, self.overlaid = base, overlaid
-        self._tables, self._constants = base._tables, base._constants
-        self._seats: dict[str, Array | None] = {}
+        super().__init__(base, overlaid)
         self._changed: dict[tuple[str, Node], Array] = {}
         self._fields: dict[tuple[str, str], Array] = {}
         self._read: dict[tuple[str, Field | Fact], Array] = {}
         self._vias: dict[tuple[str, str, str], Array] = {}
         self._groups: dict[tuple[str, tuple[Node, ...]], tuple[Array, Array]] = {}
         self._members: dict[tuple[str, tuple[Node, ...], bytes], tuple[Array, Array]] = {}
-        self._backs: dict[str, Array | None] = {}
-        self._fresh: dict[str, Array] = {}
-        self._gone: dict[str, Array] = {}
-        self._near: dict[str, Array] = {}
-        self._nearby: dict[str, Array] = {}
-        self._places: dict[str, Place] = {}
         self._nearly: dict[tuple[str, Node], Col] = {}
         self._wholes: dict[tuple[str, bytes], Place] = {}
         self._among: tuple[Array | None, Array | None] = (None, None)
+        self._belonging: dict[tuple[str, str, str], Array] = {}
         self.wide = wide
-
-    # -- rows ----------------------------------------------------------------------------------------------
 
     def view(self, register: str) -> View:
         """The rows of a register; the very view of the base where nothing about it is other."""
@@ -135,106 +114,6 @@ class Delta(Kernel):
             for owner, effect in self.virtual[policy]
             for key in EFFECT
         )
-
-    def seats(self, register: str) -> Array | None:
-        """For each row in sight the row in sight of the base it is, or -1; None when they are the same rows in the same order."""
-        if register not in self._seats:
-            view, before = self.view(register), self.base.view(register)
-            self._seats[register] = None if view is before else self._seated(view, before)
-        return self._seats[register]
-
-    def _seated(self, view: View, before: View) -> Array | None:
-        register = view.register
-        if register.name in self.virtual:
-            ids, old = (one.column(register.id_field).v for one in (view, before))
-            where = np.full(len(self.pool.texts) + 1, NOWHERE, np.int64)
-            if len(np.unique(old)) == len(old):  # else nobody can tell which is which: all are new
-                where[old] = np.arange(len(old))
-            found = where[ids]
-        else:
-            where = np.full(self.prepared.rows(register.name) + 1, NOWHERE, np.int64)
-            where[before.origin(np.arange(before.size))] = np.arange(before.size)
-            found = where[view.origin(np.arange(view.size))]
-        same_rows = len(found) == before.size and bool((found == np.arange(len(found))).all())
-        return None if same_rows else found
-
-    def fresh(self, register: str) -> Array:
-        """The rows in sight that the base has not."""
-        if register not in self._fresh:
-            seats = self.seats(register)
-            self._fresh[register] = NONE if seats is None else np.flatnonzero(seats < 0)
-        return self._fresh[register]
-
-    def back(self, register: str) -> Array | None:
-        """For each row in sight of the base where it is now, or -1; one more at the end, so that -1 leads to -1."""
-        if register not in self._backs:
-            seats, found = self.seats(register), None
-            if seats is not None:
-                found = np.full(self.base.view(register).size + 1, NOWHERE, np.int64)
-                kept = seats >= 0
-                found[seats[kept]] = np.flatnonzero(kept)
-            self._backs[register] = found
-        return self._backs[register]
-
-    def gone(self, register: str) -> Array:
-        """The rows in sight of the base that are not there any more."""
-        if register not in self._gone:
-            back = self.back(register)
-            self._gone[register] = NONE if back is None else np.flatnonzero(back[:-1] < 0)
-        return self._gone[register]
-
-    def before(self, register: str, at: Array) -> Array:
-        """The rows of the base that some rows are; those that it has not are left out."""
-        seats = self.seats(register)
-        if seats is None:
-            return at
-        found = seats[at]
-        return np.unique(found[found >= 0])
-
-    def after(self, register: str, at: Array) -> Array:
-        """Where some rows of the base are now; those that are gone are left out."""
-        back = self.back(register)
-        if back is None:
-            return at
-        found = back[at]
-        return np.unique(found[found >= 0])
-
-    @cached_property
-    def whom(self) -> Array:
-        """The numbers of the identities that laid-over rows have, are about or name, now and in the base."""
-        found = [NONE]
-        for register, patch in self.overlaid.patches.items():
-            spec = self.program.vocabulary.registers[register]
-            links = [spec.id_field, *(item.name for item in spec.fields.values() if item.kind == "ref")]
-            below = self.base.prepared.rows(register)
-            added = np.arange(below, self.prepared.rows(register))
-            for name in links:
-                for prepared, at in ((self.prepared, np.concatenate([patch.rows, added])), (self.base.prepared, np.concatenate([patch.rows, patch.gone]))):  # fmt: skip
-                    column = prepared.column(spec, name).at(at)
-                    found.append(column.v[np.broadcast_to(column.known, column.v.shape)])
-        return np.unique(np.concatenate(found))
-
-    def _near_rows(self, register: str) -> Array:
-        """The rows in sight of those whom the laid-over rows are about or name, always the same object."""
-        if register not in self._nearby:
-            self._nearby[register] = np.flatnonzero(self.near(register))
-        return self._nearby[register]
-
-    def _near_place(self, register: str) -> Place:
-        """Those rows, with what was computed of them before."""
-        if register not in self._places:
-            self._places[register] = Place(self.view(register), self._near_rows(register), None, {})
-        return self._places[register]
-
-    def near(self, register: str) -> Array:
-        """Which rows in sight are those whom the laid-over rows are about or name."""
-        if register not in self._near:
-            view, whom = self.view(register), self.whom
-            ids = view.column(view.register.id_field).full(view.size).v
-            mark = np.zeros(len(self.pool.texts) + 1, bool)
-            mark[whom] = True
-            self._near[register] = mark[ids]
-        return self._near[register]
 
     # -- where something is another ------------------------------------------------------------------------
 
@@ -338,7 +217,7 @@ class Delta(Kernel):
         if self.wide is None:
             rows = union(*(self.node_changed(register, node) for node in nodes))
         else:
-            rows = self._near_rows(register)
+            rows = self.near_rows(register)
         view, seats = self.view(register), self.seats(register)
         past = rows if seats is None else seats[rows]
         stayed = past >= 0
@@ -359,7 +238,7 @@ class Delta(Kernel):
 
     def shown(self, node: Node, view: View, only: Array) -> Col:
         """An expression for some rows that are to be shown: those near by were computed together."""
-        near = self._near_rows(view.register.name) if self.wide is not None else NONE
+        near = self.near_rows(view.register.name) if self.wide is not None else NONE
         if not len(near):
             return super().shown(node, view, only)
         if only is not near and self._among[0] is not only:
@@ -368,7 +247,7 @@ class Delta(Kernel):
         among = None if only is near else self._among[1]
         if only is not near and among is None:
             return super().shown(node, view, only)
-        found = self.value(node, self._near_place(view.register.name)).full(len(near))
+        found = self.value(node, self.near_place(view.register.name)).full(len(near))
         return found if among is None else found.at(among)
 
     def node_changed(self, register: str, node: Node) -> Array:
@@ -464,7 +343,7 @@ class Delta(Kernel):
         if (
             type(node) is not Fact
             or node.row.of is not None
-            or place is not self._places.get(node.row.register)
+            or place is not self.places.get(node.row.register)
         ):
             return super().leaf(node, place)
         return self._of_near(place.view.register.name, self.program.definitions[node.row.register, node.name])
@@ -473,7 +352,7 @@ class Delta(Kernel):
         """A definition for those near by."""
         found = self._nearly.get((register, node))
         if found is None:
-            place = self._near_place(register)
+            place = self.near_place(register)
             if self._rests_on_other(register, node) and self._alone(register, node):
                 made = aggregate(self, place.view, node, place.rows) if isinstance(node, Aggregate) else self.value(node, place)  # fmt: skip
                 found = made.full(place.size)
@@ -496,49 +375,66 @@ class Delta(Kernel):
             self._changed[register, node] = NONE
             return below
         view = self.view(register)
-        widely = self.wide is None or (register, node) in self.wide
-        match node:
-            case _ if self._alone(register, node):
-                at = self._near_rows(register)
-            case Aggregate():
-                at = self._aggregate_changed(register, node)
-            case Window():
-                parts = [part for part in (node.value, node.among, *node.groups, *(key for key, _ in node.order)) if part is not None]  # fmt: skip
-                at = self._leaves_changed(parts, view, 0)
-                if len(at) or len(self.gone(register)):
-                    at = self.members(register, node.groups, at)[0]
-            case Const():
-                at = self.fresh(register)
-            case _:
-                at = self.node_changed(register, node)
-        groups = at
-        if not widely and at is not self._nearby.get(register):
-            at = at[self.near(register)[at]]
+        at = reached = self._where_other(register, node)
+        if self.wide is not None:
+            near = self.near(register)[at]
+            if (register, node) not in self.wide:
+                at = at[near]
+            elif near.all() and len(at) and type(node) is not Window:
+                at = self.near_rows(register)  # much of what it takes was computed of them already
         if not len(at):
             self._changed[register, node] = NONE
             return self._carried(register, node, below)
-        if self._alone(register, node):
-            # Whether it rests on anything that is another is not asked for a handful: it is quicker computed.
-            new = self._of_near(register, node)
-        elif isinstance(node, Aggregate):
-            new = aggregate(self, view, node, at)
-        elif isinstance(node, Window):
-            new = (
-                window(self, node, self._whole_groups(view, groups))
-                .full(len(groups))
-                .at(np.searchsorted(groups, at))
-            )
-        else:
-            new = self.value(node, Place(view, at))
-        below, new = self._carried(register, node, below).full(view.size), new.full(len(at))
+        new = self._anew(register, node, at, reached).full(len(at))
+        below, seats = self._carried(register, node, below).full(view.size), self.seats(register)
         other = ~same(below.at(at), new, node.type.kind == "num")
-        if self.seats(register) is not None:
-            other |= np.isin(at, self.fresh(register))
+        if seats is not None:
+            other |= seats[at] < 0
         if node.type.kind == "row":
             # That a row is gone is a change, though what it was cannot be told any more.
             other |= self._led_to_gone(register, node)[at]
         self._changed[register, node] = at = at[other]
         return below if not len(at) else put(below, view.size, at, new.at(np.flatnonzero(other)))
+
+    def _where_other(self, register: str, node: Node) -> Array:
+        """The rows in sight on which a definition may say another thing; of windows, whole groups."""
+        match node:
+            case _ if self._alone(register, node):
+                # Whether it rests on anything that is another is not asked for a handful: it is quicker computed.
+                return self.near_rows(register)
+            case Aggregate():
+                return self._aggregate_changed(register, node)
+            case Window():
+                parts = [part for part in (node.value, node.among, *node.groups, *(key for key, _ in node.order)) if part is not None]  # fmt: skip
+                at = self._leaves_changed(parts, self.view(register), 0)
+                if len(at) or len(self.gone(register)):
+                    at = self.members(register, node.groups, at)[0]
+                return at
+            case Const():
+                return self.fresh(register)
+            case _:
+                return self.node_changed(register, node)
+
+    def _anew(self, register: str, node: Node, at: Array, reached: Array) -> Col:
+        """A definition computed for some rows; `reached` are the whole groups of a window."""
+        view, near = self.view(register), self._nearby.get(register)
+        if at is near and self._alone(register, node):
+            return self._of_near(register, node)
+        if isinstance(node, Aggregate):
+            return aggregate(self, view, node, at)
+        if isinstance(node, Window):
+            found = window(self, node, self._whole_groups(view, reached)).full(len(reached))
+            return found.at(np.searchsorted(reached, at))
+        return self.value(node, self.near_place(register) if at is near else Place(view, at))
+
+    def belonging(self, rows: View, link: str, view: View, only: Array) -> Array:
+        """The rows of a register that belong to some rows of a view; many aggregates ask for those of the rows near by."""
+        if only is not self._nearby.get(view.register.name):
+            return super().belonging(rows, link, view, only)
+        key = (rows.register.name, link, view.register.name)
+        if key not in self._belonging:
+            self._belonging[key] = super().belonging(rows, link, view, only)
+        return self._belonging[key]
 
     def _led_to_gone(self, register: str, node: Node) -> Array:
         """The rows whose row fact led to a row that is not there any more."""

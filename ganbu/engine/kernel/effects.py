@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from ganbu.engine.grounds import EFFECT
 from ganbu.engine.kernel.columns import Array, Col
-from ganbu.engine.kernel.snapshot import NUMBER, Prepared, View
+from ganbu.engine.kernel.pool import NUMBER
+from ganbu.engine.kernel.snapshot import Prepared
+from ganbu.engine.kernel.view import View
 from ganbu.engine.tree import Node
 from ganbu.vocabulary import Register
 

@@ -26,8 +26,10 @@ from ganbu.engine.kernel.memory import held
 from ganbu.engine.kernel.needs import Needs
 from ganbu.engine.kernel.operations import OPERATIONS
 from ganbu.engine.kernel.place import Place
+from ganbu.engine.kernel.pool import NUMBER
 from ganbu.engine.kernel.segments import Groups
-from ganbu.engine.kernel.snapshot import NOWHERE, NUMBER, Prepared, View
+from ganbu.engine.kernel.snapshot import NOWHERE, Prepared
+from ganbu.engine.kernel.view import View
 from ganbu.engine.kernel.window import grouped, window
 from ganbu.engine.tree import Aggregate, Const, Fact, Field, Node, Op, Row, Window
 

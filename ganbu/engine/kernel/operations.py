@@ -10,7 +10,7 @@ import numpy as np
 from ganbu.engine.kernel import columns, days
 from ganbu.engine.kernel.columns import Array, Col, cleared, constant, integers, meet
 from ganbu.engine.kernel.place import Place
-from ganbu.engine.kernel.snapshot import NUMBER
+from ganbu.engine.kernel.pool import NUMBER
 from ganbu.engine.tree import Field, Node, Op
 
 if TYPE_CHECKING:

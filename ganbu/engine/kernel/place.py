@@ -6,7 +6,7 @@ import numpy as np
 
 from ganbu.engine.kernel.columns import Array, Col
 from ganbu.engine.kernel.segments import Groups
-from ganbu.engine.kernel.snapshot import View
+from ganbu.engine.kernel.view import View
 from ganbu.engine.tree import Node
 
 

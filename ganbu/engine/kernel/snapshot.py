@@ -7,68 +7,23 @@ depends on the day stands in `View`.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from functools import cached_property
-from itertools import count, islice
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ganbu.engine.kernel.columns import Array, Col, cleared, integers, meet, narrow, wide
-from ganbu.engine.kernel.days import days_of
+from ganbu.engine.kernel.columns import Array, Col, integers, narrow
+from ganbu.engine.kernel.pool import NUMBER, Pool
 from ganbu.engine.kernel.shelf import Shelf, plain
 from ganbu.engine.mapped import worthwhile
 from ganbu.engine.records import PRECISION, Records
-from ganbu.engine.tree import Field, Node
-from ganbu.vocabulary import Field as Spec
-from ganbu.vocabulary import Register
+from ganbu.vocabulary import Field, Register
 
 NOWHERE, MONTHLY = -1, 1
-NUMBER = np.int32  # texts and rows are told apart by number: half the room of a 64-bit one
-FEW = 2**15  # rows up to which a column is kept as it is reckoned with
-
-
-class Pool:
-    """Every text of a run by number (文本池); equal texts have equal numbers."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self._ranks: Array | None = None
-        # A text that is not there yet gets the next number when it is asked for.
-        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
-
-    def number(self, text: str) -> int:
-        """The number of a text, given when it is first seen."""
-        found = self._numbers[text]
-        self._write_down()
-        return found
-
-    def known(self, text: str) -> int | None:
-        """The number of a text, if it has one."""
-        return self._numbers.get(text)
-
-    def numbered(self, texts: list[str]) -> Array:
-        """The numbers of many texts."""
-        found = np.fromiter(map(self._numbers.__getitem__, texts), NUMBER, len(texts))
-        self._write_down()
-        return found
-
-    def _write_down(self) -> None:
-        fresh = list(islice(reversed(self._numbers), len(self._numbers) - len(self.texts)))
-        self.texts.extend(reversed(fresh))
-
-    def ranks(self) -> Array:
-        """For each number its place in binary order, as databases sort text."""
-        if self._ranks is None or len(self._ranks) != len(self.texts):
-            order = sorted(range(len(self.texts)), key=lambda at: self.texts[at].encode())
-            self._ranks = np.empty(len(self.texts), np.int64)
-            self._ranks[order] = np.arange(len(self.texts))
-        return self._ranks
 
 
 def _array(column: Any) -> Any:
@@ -202,12 +157,12 @@ class Prepared:
             self._columns[key] = found
         return self._columns[key]
 
-    def _shelves(self, register: Register, spec: Spec) -> bool:
+    def _shelves(self, register: Register, spec: Field) -> bool:
         """Whether a column is kept on disk: not what lies encrypted in the record, nor as a pack declares it otherwise."""
         own = self._own(register).fields.get(spec.name) == spec
         return self.shelf is not None and own and not spec.sealed and worthwhile(self.rows(register.name))
 
-    def _from_shelf(self, register: Register, spec: Spec) -> tuple[Col, list[str]] | None:
+    def _from_shelf(self, register: Register, spec: Field) -> tuple[Col, list[str]] | None:
         if self.shelf is None or not self._shelves(register, spec):
             return None
         lies = self.shelf.get(("column", register.name, spec.name), self._rests(register))
@@ -220,7 +175,7 @@ class Prepared:
             words = _array(table["v"]).dictionary.to_pylist()
         return Col(v.view(bool) if spec.kind == "bool" else v, ok, scale, None, bound), words
 
-    def _laid_down(self, register: Register, spec: Spec, text: bool) -> tuple[Col, list[str]]:
+    def _laid_down(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
         """A column in the order in which rows stand here, of texts their places among those told with it; put on the shelf."""
         found, words = self._column(register, spec, text)
         order = self.standing(register)
@@ -233,7 +188,7 @@ class Prepared:
             self.shelf.put(names, self._rests(register), pa.table(parts), [found.scale, found.bound])
         return found, words
 
-    def _column(self, register: Register, spec: Spec, text: bool) -> tuple[Col, list[str]]:
+    def _column(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
         """A column in the order of the record, and for texts which there are."""
         table = self.records.tables.get(register.name)
         late = self.records.later if table is not None and spec.sealed else None
@@ -251,7 +206,7 @@ class Prepared:
             return Col(at.astype(np.int64), ok), encoded.dictionary.to_pylist()
         return self._plain_column(raw, ok, spec), []
 
-    def _plain_column(self, raw: Any, ok: Array | None, spec: Spec) -> Col:
+    def _plain_column(self, raw: Any, ok: Array | None, spec: Field) -> Col:
         if spec.kind == "bool":
             return Col(np.asarray(raw.fill_null(False) if raw.null_count else raw), ok)
         if spec.kind == "date":
@@ -349,158 +304,3 @@ class Prepared:
         where = np.empty(len(order), NUMBER)
         where[order] = np.arange(len(order))
         return where.take(found)
-
-
-@dataclass
-class View:
-    """A register as it stands on the as-of day, as known at the known-at moment (当日所见)."""
-
-    prepared: Prepared
-    register: Register
-    as_of: date
-    known_at: datetime | None
-    _columns: dict[str, Col] = field(default_factory=dict)
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the register was handed in at all."""
-        return self.prepared.loaded(self.register.name)
-
-    @cached_property
-    def visible(self) -> Array | None:
-        """The row numbers in sight, in order; None when all are."""
-        seen = meet(self._happened(), self.prepared.recorded(self.register, self.known_at))
-        return None if seen is None or bool(seen.all()) else np.flatnonzero(seen)
-
-    def _happened(self) -> Array | None:
-        register = self.register
-        if not register.happened or not self.loaded:
-            return None
-        spec, today = register.fields[register.happened], days_of(self.as_of)
-        column = self.prepared.column(register, spec.name)
-        if spec.kind != "int":
-            seen = (column.v <= today) | ~column.known
-            years = self.prepared.years(register, spec.name)
-            return np.asarray(seen if years is None else seen & (years <= self.as_of.year))
-        ended = (self.as_of.month, self.as_of.day) == (12, 31)
-        seen = column.v <= (self.as_of.year if ended else self.as_of.year - 1)
-        if "confirmed_on" in register.fields:
-            confirmed = self.prepared.column(register, "confirmed_on")
-            seen = np.where(confirmed.known, confirmed.v <= today, seen)
-        return np.asarray(seen | ~column.known)
-
-    @cached_property
-    def size(self) -> int:
-        """How many rows are in sight."""
-        return self.prepared.rows(self.register.name) if self.visible is None else len(self.visible)
-
-    def origin(self, at: Array) -> Array:
-        """The row numbers in the record of rows in sight."""
-        return at if self.visible is None else self.visible[at]
-
-    def column(self, name: str) -> Col:
-        """A field of the rows in sight; ends that lie ahead of the as-of day are not known yet."""
-        if name not in self._columns:
-            column = self.prepared.column(self.register, name)
-            if self.visible is not None:
-                column = column.at(self.visible)
-            ends = [f for f in self.register.ended if self.register.fields[f].kind == "date"]
-            if name in self.register.ended and ends:
-                by = name if self.register.fields[name].kind == "date" else ends[0]
-                end = column if by == name else self.prepared.column(self.register, by)
-                if by != name and self.visible is not None:
-                    end = end.at(self.visible)
-                reached = ~end.known | (end.v <= days_of(self.as_of))
-                if not reached.all():
-                    ok = meet(column.ok, reached)
-                    v = cleared(column.v, ok) if column.v.dtype == bool else column.v
-                    column = Col(v, ok, column.scale, None, column.bound)
-            few = self.size <= FEW and self.register.fields[name].kind in ("int", "decimal", "date")
-            self._columns[name] = wide(column) if few else column
-        return self._columns[name]
-
-    def words(self, name: str, at: Array) -> Any:
-        """A text field of some rows in sight, as an Arrow array."""
-        return self.prepared.words(self.register, name, self.origin(at))
-
-    def as_written(self, node: Node) -> bool:
-        """Whether an expression is nothing but a text that the record has of the row itself."""
-        if not isinstance(node, Field) or node.row.of is not None or node.row.root.up:
-            return False
-        spec = self.register.fields[node.name]
-        text = spec.kind not in ("int", "decimal", "date", "bool")
-        return text and not spec.sealed and node.name not in self.register.ended
-
-    def years(self, name: str) -> Array | None:
-        """For an end of which only the year is known that year, else 0; None when there is no such row."""
-        if name not in self.register.ended:
-            return None
-        years = self.prepared.years(self.register, name)
-        return years if years is None or self.visible is None else years[self.visible]
-
-    def link(self, name: str, target: View) -> Array:
-        """For each row in sight the row in sight of `target` that the reference leads to, or -1."""
-        if self.prepared.repeated(target.register):
-            return self._link_by_text(name, target)
-        found = self.prepared.link(self.register, name, target.register)
-        if self.visible is not None:
-            found = found[self.visible]
-        if name in self.register.ended:
-            found = np.where(self.column(name).known, found, NOWHERE)
-        if target.visible is None:
-            return found
-        where = np.full(self.prepared.rows(target.register.name) + 1, NOWHERE, NUMBER)
-        where[target.visible] = np.arange(len(target.visible))
-        return np.asarray(where[found])
-
-    def _link_by_text(self, name: str, target: View) -> Array:
-        # Only among the rows in sight is an identity unique when the record has a history.
-        ids, mine = target.column(target.register.id_field), self.column(name)
-        where = np.full(len(self.prepared.pool.texts) + 1, NOWHERE, np.int64)
-        where[ids.v] = np.arange(len(ids.v))
-        return np.where(mine.known, where[mine.v], NOWHERE) if len(mine.v) else np.zeros(0, np.int64)
-
-    def owner_order(self, name: str, target: View, owned: Array) -> Array | None:
-        """The rows in sight that are `owned`, numbered anew, by the row of `target` they belong to; None when it is not prepared."""
-        if self.prepared.repeated(target.register) or name in self.register.ended:
-            return None
-        order = self.prepared.owner_order(self.register, name, target.register)
-        if self.visible is None and owned.all():
-            return order
-        kept = owned
-        if self.visible is not None:
-            kept = np.zeros(len(order), bool)
-            kept[self.visible[owned]] = True
-        return np.asarray((np.cumsum(kept) - 1)[order[kept[order]]])
-
-    @cached_property
-    def entries(self) -> tuple[Array, Array] | None:
-        """For each row in sight a number that grows as rows were entered, and the way back; None when its own does."""
-        found = self.prepared.entries(self.register)
-        if found is None:
-            return None
-        back = np.full(len(found), NOWHERE, NUMBER)
-        found = found if self.visible is None else found[self.visible]
-        back[found] = np.arange(len(found))
-        return found, back
-
-    @property
-    def entry_order(self) -> Array | None:
-        """The rows in sight in the order in which they were entered; None when they stand so."""
-        return None if self.entries is None else np.argsort(self.entries[0])
-
-    def stands_as_entered(self, name: str) -> bool:
-        """Whether the rows that a reference gives to one owner are sure to stand as they were entered."""
-        return self.prepared.stands_as_entered(self.register, name)
-
-    def identity_order(self) -> Array:
-        """The rows in sight in binary order of their identities."""
-        if not self.loaded:
-            return np.zeros(0, np.int64)
-        order = self.prepared.identity_order(self.register)
-        if self.visible is None:
-            return order
-        where = np.full(len(order), NOWHERE, np.int64)
-        where[self.visible] = np.arange(len(self.visible))
-        found = where[order]
-        return np.asarray(found[found >= 0])
