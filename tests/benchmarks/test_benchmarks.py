@@ -12,11 +12,12 @@ ASKED = {
     "whatif": ["--people", "300", "--moved", "8", "--repeats", "1"],
     "snapshot": ["--people", "60"],
     "import": ["--files", "20"],
-    "documents": ["--people", "60"],
+    "documents": ["--people", "20"],
     "web": ["--people", "60", "--repeats", "2"],
     "scale": ["--people", "200", "--people", "400"],
     "load": ["--people", "60", "--users", "2", "--seconds", "5"],
 }
+SHARED = ("snapshot", "documents", "web", "load")
 TOLD = {
     "engine": {"ratio_to_duckdb", "sql_ratio_to_duckdb", "ratio_to_polars", "ratio_to_python", "ratio_to_zen", "ratio_to_openfisca", "ratio_to_django", "cells_compared"}, "whatif": {"ask_cpu_s", "findings_that_differ"},
     "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s", "ratio_to_ordinary"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s", "docx_ordinary_per_cpu_s", "xlsx_ordinary_per_cpu_s"},
@@ -25,12 +26,20 @@ TOLD = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """An installation that several of them use one after the other."""
+    return ["--home", str(tmp_path_factory.mktemp("bench") / "home")]
+
+
+@pytest.mark.xdist_group("benchmarks")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ASKED)
-def test_a_benchmark_tells_what_it_measured(name, tmp_path):
+def test_a_benchmark_tells_what_it_measured(name, tmp_path, home):
     kept = tmp_path / "told.json"
+    asked = [*ASKED[name], *(home if name in SHARED else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "ganbu.cli", "bench", name, *ASKED[name], "--format", "json", "--out", str(kept)],
+        [sys.executable, "-m", "ganbu.cli", "bench", name, *asked, "--format", "json", "--out", str(kept)],
         capture_output=True, text=True, cwd=tmp_path,
         env={k: v for k, v in os.environ.items() if k not in ("GANBU_HOME", "DATABASE_URL", "DJANGO_SETTINGS_MODULE")},
     )  # fmt: skip

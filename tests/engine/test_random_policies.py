@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,9 @@ from ganbu.engine.policy import Pack
 from ganbu.engine.run import Store, evaluate
 from ganbu.errors import MisuseError, PackError
 from tests.engine.test_engines_agree import AS_OF, records
+
+# Compared, not counted: what they run is covered by the tests that say what it should give.
+pytestmark = pytest.mark.no_cover
 
 GRADES = ["优秀", "称职", "基本称职", "不称职"]
 

@@ -81,6 +81,7 @@ def test_nobody_passes_without_signing_in(places):
                 )
 
 
+@pytest.mark.no_cover  # every page there is, each covered by its own tests
 @pytest.mark.parametrize("role", EVERYBODY)
 def test_every_address_as_every_role(places, sign_in, role):
     may = Rights(Account.objects.get(username=role)).may

@@ -292,6 +292,7 @@ def chinese_left(response, record: list[str]) -> list[str]:
     return found
 
 
+@pytest.mark.no_cover  # every page there is, each covered by its own tests
 @pytest.mark.parametrize("role", PAGES)
 def test_pages_in_english_have_no_chinese_but_the_record(role, sign_in, places, record):
     client = sign_in(role)
