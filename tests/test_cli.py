@@ -223,6 +223,12 @@ def test_broken_files_and_bombs(tmp_path):
     assert code == 1 and "炸弹" in err and not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_every_shipped_pack_is_in_order_as_a_user_runs_it(command):
+    code, out, err = ganbu("packs", command)
+    assert code == 0, out + err
+
+
 def test_the_demonstration(tmp_path):
     code, out, err = ganbu("demo", "--people", "150", "--dir", tmp_path / "demo", "--no-serve")
     assert code == 0, err
