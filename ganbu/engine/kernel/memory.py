@@ -1,8 +1,9 @@
 """Memory kept for the next array (内存留用).
 
 The C library of Linux hands every array over 32 MB back to the system as soon as it is let go of, and asks for the
-next one page by page, each zeroed anew: with millions of rows that took a third of the time. While a run works on so
-many rows what it lets go of stays with the process; afterwards what is free is handed back.
+next one page by page, each zeroed anew: with two million people that took a tenth of the time, and far more where the
+machine was short of memory. While a run works on so many rows what it lets go of stays with the process; afterwards
+what is free is handed back.
 """
 
 from __future__ import annotations
