@@ -266,6 +266,24 @@ def test_what_a_change_wrote_that_was_given_up_is_on_no_shelf(on_disk, settings)
     assert same_as_prepared_anew() == found
 
 
+def test_a_mark_does_not_depend_on_how_many_changes_were_seen_at_once(on_disk):
+    register = vocabulary().registers["award"]
+    person = MODELS["person"].objects.filter(superseded_at__isnull=True).first().f_person_id
+
+    def mark() -> str:
+        with reading() as store:
+            return store.shelf.mark("award")
+
+    marks = [mark()]
+    for at in range(2):
+        with writing("add", "测试") as act:
+            act.add(register, [{"award_id": f"m{at}", "person": person, "name": "奖"}])
+        marks.append(mark())
+    assert len(set(marks)) == 3 and all(marks)
+    on_disk()
+    assert mark() == marks[-1], "another process saw both at once"
+
+
 @pytest.mark.parametrize("spoilt", ["cut short", "no file of ours", "of another record"])
 def test_a_column_that_does_not_fit_is_made_again(on_disk, settings, spoilt):
     found = same_as_prepared_anew()
