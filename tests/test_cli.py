@@ -46,6 +46,11 @@ def test_evaluate_as_table_json_csv_and_parquet(data, tmp_path):
     assert code == 0 and len(out.splitlines()) == len(found) + 1
     assert ganbu("evaluate", "national", "--format", "parquet", "--out", tmp_path / "out", *records)[0] == 0
     assert (tmp_path / "out" / "到龄退休.parquet").exists()
+    told = tmp_path / "结果.json"
+    assert ganbu("evaluate", "任职满十年交流", "--out", told, *records)[0] == 0
+    assert json.loads(told.read_text("utf-8"))["任职满十年交流"] == found, "as its name says"
+    code, _, err = ganbu("evaluate", "任职满十年交流", "--out", tmp_path / "结果", *records)
+    assert code == 2 and "--format" in err and not (tmp_path / "结果").exists()
     code, out, err = ganbu("evaluate", "national", *records)
     assert code == 0 and "未运行 优秀比例" in err
 

@@ -30,31 +30,26 @@ def import_files(folder: Path) -> dict[str, Any]:
     from django.db import connection, models, transaction
     from lxml import etree
 
-    class Person(models.Model):
+    class Bench(models.Model):
+        class Meta:
+            abstract, app_label = True, "bench"
+
+    class Person(Bench):
         number = models.CharField(max_length=18, unique=True)
         name = models.CharField(max_length=60)
         form = models.JSONField()
         photo = models.TextField()
 
-        class Meta:
-            app_label = "bench"
-
-    class Relative(models.Model):
+    class Relative(Bench):
         person = models.ForeignKey(Person, models.CASCADE)
         name = models.CharField(max_length=60)
         form = models.JSONField()
 
-        class Meta:
-            app_label = "bench"
-
-    class Line(models.Model):
+    class Line(Bench):
         person = models.ForeignKey(Person, models.CASCADE)
         since = models.CharField(max_length=10)
         until = models.CharField(max_length=10)
         text = models.TextField()
-
-        class Meta:
-            app_label = "bench"
 
     with connection.schema_editor() as editor:
         for model in (Person, Relative, Line):

@@ -34,6 +34,9 @@ from ganbu.errors import MisuseError
 app = typer.Typer()
 
 
+WRITTEN = ("json", "csv", "parquet")  # what results are written to a file as
+
+
 @app.command()
 def evaluate(
     policy: Annotated[list[str], typer.Argument(help="规则名，或规则包（评估其中全部规则）")],
@@ -51,8 +54,12 @@ def evaluate(
     from ganbu.engine.run import Store
     from ganbu.engine.run import evaluate as run
 
-    if fmt not in ("table", "json", "csv", "parquet"):
-        raise MisuseError("--format 只能是 table、json、csv、parquet")
+    if fmt not in ("table", *WRITTEN):
+        raise MisuseError(f"--format 只能是 table、{'、'.join(WRITTEN)}")
+    if path is not None and fmt == "table":
+        fmt = path.suffix.lower().removeprefix(".")
+        if fmt not in WRITTEN:
+            raise MisuseError(f"写 --out 时要写 --format（{'、'.join(WRITTEN)}），或让文件名以 .json 等结尾")
     day, values = day_of(as_of), settings_of(settings)
     groups: list[tuple[Any, list[str] | None]] = []
     for item in policy:

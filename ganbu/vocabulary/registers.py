@@ -42,6 +42,11 @@ class Field:
     element: str = ""
 
     @property
+    def is_text(self) -> bool:
+        """Whether its values are texts: words, codes, identities and references."""
+        return self.kind not in ("int", "decimal", "date", "bool")
+
+    @property
     def type_text(self) -> str:
         """The type as written in the vocabulary, such as `code(sex)` or `decimal(8,4)`."""
         if self.kind == "decimal":

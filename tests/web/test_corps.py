@@ -41,6 +41,12 @@ def same_as_read_anew():
             assert kept.select(filled).to_pylist() == fresh.select(filled).to_pylist(), name
 
 
+def end_posts():
+    rows = list(MODELS["appointment"].objects.filter(superseded_at__isnull=True)[:3])
+    with writing("end", "测试") as act:
+        act.supersede(vocabulary().registers["appointment"], rows)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_only_what_changed_is_read_again(db, seed):
     draw = random.Random(seed)
@@ -64,9 +70,7 @@ def test_only_what_changed_is_read_again(db, seed):
                         act.correct(words["person"], key, {**row, "name": f"{row['name']}{step}"})
                     made.append(act.change)
                 case "end":
-                    rows = list(MODELS["appointment"].objects.filter(superseded_at__isnull=True)[:3])
-                    with writing("end", "测试") as act:
-                        act.supersede(words["appointment"], rows)
+                    end_posts()
                     made.append(act.change)
                 case "undo" if made:
                     undo(made.pop(), "测试")
@@ -231,9 +235,7 @@ def test_columns_on_disk_follow_the_record(on_disk, seed):
                     act.correct(words["person"], key, {**row, "gender": draw.choice(["男", "女"])})
                 made.append(act.change)
             case "end":
-                rows = list(MODELS["appointment"].objects.filter(superseded_at__isnull=True)[:3])
-                with writing("end", "测试") as act:
-                    act.supersede(words["appointment"], rows)
+                end_posts()
                 made.append(act.change)
             case _ if made:
                 undo(made.pop(), "测试")

@@ -33,6 +33,13 @@ def _array(column: Any) -> Any:
     return column
 
 
+def _places(order: Array) -> Array:
+    """For each row of the record its place in an order; one more at the end, so that -1 leads to -1."""
+    found = np.full(len(order) + 1, NOWHERE, NUMBER)
+    found[order] = np.arange(len(order))
+    return found
+
+
 @dataclass
 class Prepared:
     """Records as columns, prepared piece by piece; with `as_entered` rows keep the order of the record."""
@@ -46,9 +53,8 @@ class Prepared:
     _orders: dict[str, Array] = field(default_factory=dict)
     _owners: dict[tuple[str, str, str], Array] = field(default_factory=dict)
     _standings: dict[str, tuple[Array | None, bytes]] = field(default_factory=dict)
-    _named: dict[tuple[str, str, str], Array] = field(
-        default_factory=dict
-    )  # found for a standing, until linked
+    # References that were followed for a standing, until they are asked for.
+    _named: dict[tuple[str, str, str], Array] = field(default_factory=dict)
 
     def keep(self, other: Prepared, touched: Container[str]) -> None:
         """Take over what another has prepared of registers that are as they were."""
@@ -149,9 +155,8 @@ class Prepared:
         key = (register.name, name)
         if key not in self._columns:
             spec = register.fields[name]
-            text = spec.kind not in ("int", "decimal", "date", "bool")
-            found, words = self._from_shelf(register, spec) or self._laid_down(register, spec, text)
-            if text:
+            found, words = self._from_shelf(register, spec) or self._laid_down(register, spec)
+            if spec.is_text:
                 numbers = self.pool.numbered(words)
                 found = replace(found, v=numbers.take(found.v) if len(numbers) else np.zeros(len(found.v), NUMBER))  # fmt: skip
             self._columns[key] = found
@@ -175,9 +180,9 @@ class Prepared:
             words = _array(table["v"]).dictionary.to_pylist()
         return Col(v.view(bool) if spec.kind == "bool" else v, ok, scale, None, bound), words
 
-    def _laid_down(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
+    def _laid_down(self, register: Register, spec: Field) -> tuple[Col, list[str]]:
         """A column in the order in which rows stand here, of texts their places among those told with it; put on the shelf."""
-        found, words = self._column(register, spec, text)
+        found, words = self._column(register, spec)
         order = self.standing(register)
         found = narrow(found if order is None else found.at(order))
         if self.shelf is not None and self._shelves(register, spec):
@@ -188,7 +193,7 @@ class Prepared:
             self.shelf.put(names, self._rests(register), pa.table(parts), [found.scale, found.bound])
         return found, words
 
-    def _column(self, register: Register, spec: Field, text: bool) -> tuple[Col, list[str]]:
+    def _column(self, register: Register, spec: Field) -> tuple[Col, list[str]]:
         """A column in the order of the record, and for texts which there are."""
         table = self.records.tables.get(register.name)
         late = self.records.later if table is not None and spec.sealed else None
@@ -200,7 +205,7 @@ class Prepared:
         else:
             raw = _array(table[spec.name])
         ok = None if not raw.null_count else np.asarray(pc.is_valid(raw))
-        if text:
+        if spec.is_text:
             encoded = raw.dictionary_encode()
             at = np.asarray(encoded.indices.fill_null(0) if raw.null_count else encoded.indices)
             return Col(at.astype(np.int64), ok), encoded.dictionary.to_pylist()
@@ -256,9 +261,7 @@ class Prepared:
         there = self.standing(target)
         if there is None:
             return found
-        where = np.full(len(there) + 1, NOWHERE, NUMBER)
-        where[there] = np.arange(len(there))
-        return where.take(found)
+        return _places(there).take(found)
 
     def _find(self, register: Register, name: str, target: Register) -> Array:
         """For each row of the record the row of the record that a reference leads to, or -1."""
@@ -301,6 +304,4 @@ class Prepared:
         order = self.standing(register)
         if order is None:
             return found
-        where = np.empty(len(order), NUMBER)
-        where[order] = np.arange(len(order))
-        return where.take(found)
+        return _places(order).take(found)

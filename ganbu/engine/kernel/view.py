@@ -96,8 +96,7 @@ class View:
         if not isinstance(node, Field) or node.row.of is not None or node.row.root.up:
             return False
         spec = self.register.fields[node.name]
-        text = spec.kind not in ("int", "decimal", "date", "bool")
-        return text and not spec.sealed and node.name not in self.register.ended
+        return spec.is_text and not spec.sealed and node.name not in self.register.ended
 
     def years(self, name: str) -> Array | None:
         """For an end of which only the year is known that year, else 0; None when there is no such row."""
