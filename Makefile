@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-spark lint bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or later is needed, this is ' + sys.version.split()[0]) if sys.version_info < (3, 11) else None"
@@ -32,6 +32,10 @@ test: lint
 	$(BIN)/coverage report --skip-covered --fail-under=90
 	tests/with-postgres $(BIN)/pytest -n auto tests/web tests/access --ignore=tests/web/test_english.py
 	$(BIN)/pytest tests/browser
+
+# Every scenario of every pack in Spark too, cell by cell: about eight minutes.
+test-spark: $(VENV)/.installed-dev
+	GANBU_ALL_SCENARIOS=1 $(BIN)/pytest -n auto tests/engine/test_spark.py -k scenarios
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/ganbu bench engine $(ARGS)

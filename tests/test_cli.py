@@ -228,9 +228,11 @@ def test_broken_files_and_bombs(tmp_path):
     assert code == 1 and "炸弹" in err and not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("command", ["check", "test"])
-def test_every_shipped_pack_is_in_order_as_a_user_runs_it(command):
-    code, out, err = ganbu("packs", command)
+def test_every_shipped_pack_is_in_order_as_a_user_runs_it():
+    """Their scenarios all run in test_engines_agree.py."""
+    code, out, err = ganbu("packs", "check")
+    assert code == 0, out + err
+    code, out, err = ganbu("packs", "test", "national", "registers")
     assert code == 0, out + err
 
 

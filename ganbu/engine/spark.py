@@ -27,7 +27,6 @@ from sqlglot import exp
 
 from ganbu.engine import calendar
 from ganbu.engine.records import Records
-from ganbu.engine.relations import Relation
 from ganbu.engine.sql import WORKDAYS, Snapshot
 from ganbu.engine.sqlrun import SqlComputed, SqlTables, seen
 from ganbu.errors import GanbuError, MisuseError, PackError
@@ -126,7 +125,7 @@ class SparkTables(SqlTables):
     def frame(self, table: pa.Table, name: str) -> DataFrame:
         """An Arrow table as a data frame; `name` is what its file is called where it is put down."""
         if self.rows <= FEW:
-            return self.session.createDataFrame(table)
+            return self.session.createDataFrame(table).coalesce(1)
         path = self.work / f"{name}-in.parquet"
         pq.write_table(table, path)
         return self.session.read.parquet(str(path))
@@ -137,7 +136,7 @@ class SparkTables(SqlTables):
         Raises GanbuError where not every row that a worker wrote is there to be read.
         """
         if self.rows <= FEW:
-            return self.session.createDataFrame(frame.toArrow())
+            return frame.localCheckpoint()
         written = Observation()
         path = str(self.work / name)
         frame.observe(written, functions.count(functions.lit(1)).alias("rows")).write.mode(
@@ -173,11 +172,16 @@ class SparkComputed(SqlComputed):
             self.tables.load(register)
         if self.backend.counts_workdays:
             self.tables.frame(calendar.lists(), WORKDAYS).createOrReplaceTempView(WORKDAYS)
+        self.views: dict[str, exp.Expr] = {}
         for relation in self.relations:
-            frame = spark.sql(_unordered(relation))
-            if relation.kept:
-                with _told():
-                    frame = self.tables.done(frame, relation.name)
+            tree = sqlglot.parse_one(relation.text, read="duckdb")
+            if not relation.kept:
+                self.views[relation.name] = tree
+                continue
+            # Rows carry their number and are put in order at the end, not at every step.
+            tree.set("order", None)
+            with _told():
+                frame = self.tables.done(self._asked(tree), relation.name)
             frame.createOrReplaceTempView(_quoted(relation.name))
         return self
 
@@ -188,13 +192,25 @@ class SparkComputed(SqlComputed):
 
     def frame(self, text: str) -> DataFrame:
         """A query in DuckDB's words as a data frame that the workers compute."""
-        return self.tables.session.sql(translated(text))
+        return self._asked(sqlglot.parse_one(text, read="duckdb"))
+
+    def _asked(self, tree: exp.Expr) -> DataFrame:
+        """A query with the steps it reads that are not put down."""
+        assert isinstance(tree, exp.Query)
+        read = {table.name for table in tree.find_all(exp.Table)}
+        for name in reversed(self.views):
+            if name in read:
+                read |= {table.name for table in self.views[name].find_all(exp.Table)}
+        for name, view in self.views.items():
+            if name in read:
+                tree = tree.with_(exp.to_identifier(name, quoted=True), as_=view.copy(), copy=False)
+        return self.tables.session.sql(_spoken(tree))
 
     def close(self) -> None:
         """Drop what the run computed."""
-        for relation in reversed(self.relations):
-            self.tables.session.catalog.dropTempView(relation.name)
+        for relation in self.relations:
             if relation.kept:
+                self.tables.session.catalog.dropTempView(relation.name)
                 self.tables.forget(relation.name)
 
 
@@ -209,13 +225,6 @@ def _told() -> Iterator[None]:
         if any(word in str(error) for word in BEYOND):
             raise PackError(f"计算时数值溢出或日期越界：{said}", hint="请在中间步骤加 round()") from error
         raise GanbuError(f"Spark 没有算完：{said}；原因在 Spark 的日志里") from error
-
-
-def _unordered(relation: Relation) -> str:
-    """A step in Spark's SQL. Rows carry their number and are put in order at the end, not at every step."""
-    tree = sqlglot.parse_one(relation.text, read="duckdb")
-    tree.set("order", None)
-    return _spoken(tree)
 
 
 def translated(text: str) -> str:
