@@ -144,7 +144,8 @@ def _equal(what: str, ours: Any, theirs: Any) -> None:
 def documents_bench(folder: Path, people: int) -> dict[str, Any]:
     """任免审批表 per CPU second as docx, pdf and lrmx, and a roster's rows.
 
-    The docx is compared with docxtpl filling a plain form for each person anew, the roster with openpyxl writing the same cells.
+    The docx is compared with docxtpl filling a plain form for each person anew, the pdf with reportlab setting a plain
+    table of the same words, the roster with openpyxl writing the same cells.
     """
     opened(folder, people)
     from ganbu.formats.paper import paper_values
@@ -164,6 +165,9 @@ def documents_bench(folder: Path, people: int) -> dict[str, Any]:
     template = ordinary.form_template(name for name, value in values[0].items() if isinstance(value, str))
     _none, seconds = _taken(lambda: [ordinary.form_docx(template, one) for one in values])
     found["docx_ordinary_per_cpu_s"] = len(values) / seconds
+    told = [{name: value for name, value in one.items() if isinstance(value, str)} for one in values]
+    _none, seconds = _taken(lambda: [ordinary.form_pdf(one) for one in told])
+    found["pdf_ordinary_per_cpu_s"] = len(told) / seconds
     rows = [row for row in read_table("花名册.xlsx", made["xlsx"].getvalue()).rows if any(row)]
     theirs, seconds = _taken(lambda: ordinary.roster(rows))
     _equal("花名册", rows, read_table("花名册.xlsx", theirs).rows)

@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,23 @@ def form_template(names: Iterable[str]) -> bytes:
         row.cells[0].text, row.cells[1].text = name, "{{ " + name + " }}"
     stream = io.BytesIO()
     made.save(stream)
+    return stream.getvalue()
+
+
+def form_pdf(values: dict[str, Any]) -> bytes:
+    """One form by reportlab: a table of two columns in the Chinese font every reader has."""
+    from reportlab.lib.styles import ParagraphStyle  # type: ignore[import-untyped,unused-ignore]
+    from reportlab.pdfbase import pdfmetrics  # type: ignore[import-untyped,unused-ignore]
+    from reportlab.pdfbase.cidfonts import UnicodeCIDFont  # type: ignore[import-untyped,unused-ignore]
+    from reportlab.platypus import Paragraph, SimpleDocTemplate, Table  # type: ignore[import-untyped,unused-ignore]
+
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+    style = ParagraphStyle("cell", fontName="STSong-Light", wordWrap="CJK")
+    rows = [[Paragraph(escape(text), style) for text in pair] for pair in values.items()]
+    stream = io.BytesIO()
+    SimpleDocTemplate(stream).build(
+        [Table(rows, colWidths=(120, 320), style=[("GRID", (0, 0), (-1, -1), 0.5, "black")])]
+    )
     return stream.getvalue()
 
 

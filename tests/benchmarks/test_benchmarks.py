@@ -20,7 +20,7 @@ ASKED = {
 SHARED = ("snapshot", "documents", "web", "load")
 TOLD = {
     "engine": {"ratio_to_duckdb", "sql_ratio_to_duckdb", "ratio_to_polars", "ratio_to_python", "ratio_to_zen", "ratio_to_openfisca", "ratio_to_django", "cells_compared"}, "whatif": {"ask_cpu_s", "findings_that_differ"},
-    "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s", "ratio_to_ordinary"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s", "docx_ordinary_per_cpu_s", "xlsx_ordinary_per_cpu_s"},
+    "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s", "ratio_to_ordinary"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s", "docx_ordinary_per_cpu_s", "pdf_ordinary_per_cpu_s", "xlsx_ordinary_per_cpu_s"},
     "web": {"people", "person", "tree_then"}, "scale": {"growth_exponent", "sizes"},
     "load": {"requests_per_s", "failures"},
 }  # fmt: skip
