@@ -491,10 +491,11 @@ class Backend(Writer):
             else numbers.sort_key(order)
         )
         last = node.option("which") == "last"
-        lowest = f"-{10**18}" if last else f"{10**18}"
-        ordinal = f"coalesce({base}, {lowest})" if order.nullable else base
+        # Days and a row number have a place in 64 bits, other numbers may not.
+        kind, far = ("BIGINT", 10**7) if node.order.type.kind == "date" else ("HUGEINT", 10**18)
+        ordinal = f"coalesce({base}, {-far if last else far})" if order.nullable else base
         # The row number breaks ties, so that the same row is chosen in every run.
-        choice = f"{'arg_max' if last else 'arg_min'}(struct_pack({', '.join(parts)}), CAST({ordinal} AS HUGEINT) * 4294967296 + i.__row){only}"
+        choice = f"{'arg_max' if last else 'arg_min'}(struct_pack({', '.join(parts)}), CAST({ordinal} AS {kind}) * 4294967296 + i.__row){only}"
         if not order.nullable:
             return choice
         # A row without a place in the order stands beside others: which one it is nobody knows.

@@ -176,6 +176,8 @@ class Writer:
 
     def _op_not(self, node: Op, env: Env) -> Sql:
         inner = self.sql(node.args[0], env)
+        if inner.text in ("TRUE", "FALSE"):
+            return Sql("FALSE" if inner.text == "TRUE" else "TRUE", False)
         return Sql(f"(NOT {inner.text})", inner.nullable)
 
     def _op_is_true(self, node: Op, env: Env) -> Sql:
@@ -335,15 +337,24 @@ class Writer:
         )
 
     def _op_if(self, node: Op, env: Env) -> Sql:
-        conditions = [self.sql(arg, env) for arg in node.args[:-1:2]]
-        values = [self.sql(arg, env) for arg in (*node.args[1::2], node.args[-1])]
+        tests: list[str] = []
+        values: list[Sql] = []
+        for test, value in zip(node.args[:-1:2], node.args[1::2], strict=True):
+            asked = self.sql(test, env).text
+            if asked == "TRUE":
+                values.append(self.sql(value, env))
+                break
+            if asked != "FALSE":
+                tests.append(asked)
+                values.append(self.sql(value, env))
+        else:
+            values.append(self.sql(node.args[-1], env))
         if node.type.kind == "num":
             values = _together(values)
-        tests = [condition.text for condition in conditions]
 
         def cases(parts: list[str]) -> str:
             branches = " ".join(f"WHEN {test} THEN {part}" for test, part in zip(tests, parts, strict=False))
-            return f"(CASE {branches} ELSE {parts[-1]} END)"
+            return f"(CASE {branches} ELSE {parts[-1]} END)" if len(parts) > 1 else parts[0]
 
         den = values[0].den
         if den and not all(value.den == den for value in values):
