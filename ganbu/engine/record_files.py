@@ -213,6 +213,8 @@ def _no_number(text: str) -> str:
 
 def plain_text(value: Any) -> str:
     """A value as files hold it (文本值): dates by precision, numbers plainly (`100`, never `1E+2`)."""
+    if type(value) is str:
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (PartialDate, date)):

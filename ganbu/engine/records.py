@@ -177,25 +177,24 @@ def _all_names(vocabulary: Vocabulary) -> list[str]:
 def _from_rows(
     register: Register, rows: list[Mapping[str, Any]], vocabulary: Vocabulary, place: str
 ) -> pa.Table:
-    names: dict[str, None] = {}
-    renamed = []
+    written: dict[str, str] = {}  # what a field is called in the rows: its name
     for number, row in enumerate(rows, 1):
-        one = {}
-        for key, value in row.items():
+        for key in row:
+            if key in written:
+                continue
             item = register.find(key)
             if item is None and key not in META:
                 hint = nearest(key.strip(), _field_names(register)) or _labels(register)
                 raise RecordsError(f"{place}：{register.label} 第 {number} 行：没有字段“{key}”。{hint}")
-            one[item.name if item else key] = value
-        names.update(dict.fromkeys(one))
-        renamed.append(one)
-    names.setdefault(register.id_field)
-    columns = {}
-    for name in names:
-        columns[name] = pa.array(
-            [None if row.get(name) is None else plain_text(row[name]) for row in renamed], pa.string()
-        )
-    return pa.table(columns)
+            written[key] = item.name if item else key
+    columns: dict[str, list[str | None]] = {}
+    for key, name in written.items():
+        values = [None if (value := row.get(key)) is None else plain_text(value) for row in rows]
+        if name in columns:  # a field by its name in some rows, by its label in others
+            values = [one if two is None else two for one, two in zip(columns[name], values, strict=True)]
+        columns[name] = values
+    columns.setdefault(register.id_field, [None] * len(rows))
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 
 def _field_names(register: Register) -> list[str]:

@@ -34,7 +34,7 @@ class Cells:
         power = 10**self.scale
         if self.den is None:
             made = {v: _fraction(int(v), power) for v in set(values) if v is not None}
-            return [made.get(v) for v in values]
+            return list(map(made.get, values))
         return [
             None if v is None or d is None else _fraction(int(v), power * int(d))
             for v, d in zip(values, self.den.to_pylist(), strict=True)

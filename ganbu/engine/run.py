@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
@@ -100,7 +101,7 @@ class Run:
             if not output.labels:
                 columns[output.label] = raw[f"#{at}"]
         columns.update(self._reasons(judged, raw))
-        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        return list(map(dict, map(zip, repeat(tuple(columns)), zip(*columns.values(), strict=True))))
 
     def _reasons(self, judged: Judged, raw: Mapping[str, list[Any]]) -> dict[str, list[list[str]]]:
         """The lists of reasons of each row: grounds, what is missing, what cannot be excluded."""

@@ -183,12 +183,14 @@ class Sandbox:
     def _added(self, register: Register, rows: list[Rows]) -> list[dict[str, Any]]:
         """Rows to add, each with an identity that no other row has."""
         found = [{register.id_field: f"假设{at}", **row} for at, row in enumerate(rows, 1)]
-        identities = [str(row[register.id_field]) for row in found]
-        for at, identity in enumerate(identities):
-            if identity in identities[:at] or self._where(register, identity) is not None:
+        seen: set[str] = set()
+        for row in found:
+            identity = str(row[register.id_field])
+            if identity in seen or self._where(register, identity) is not None:
                 raise RecordsError(
                     f"假设：{register.label}里已有编号为“{identity}”的记录，改它请写在 change 里"
                 )
+            seen.add(identity)
         return found
 
     def _rows(self, register: Register, identities: list[str]) -> Any:

@@ -252,3 +252,11 @@ def test_whole_numbers_saved_as_3_0_are_whole(tmp_path):
         pa.table({"person": ["G1", "G1"], "year": [2023.0, None]}), tmp_path / "assessment.parquet"
     )
     assert [row.get("year") for row in Records.open(tmp_path).rows("assessment")] == [2023, None]
+
+
+def test_rows_may_call_a_field_by_its_name_or_its_label():
+    rows = [{"person_id": "1", "name": "甲"}, {"person_id": "2", "姓名": "乙", "sex": None}, {"编号": "3"}]
+    with pytest.raises(RecordsError, match="第 3 行：没有字段“编号”"):
+        Records.from_rows({"person": rows})
+    table = Records.from_rows({"person": rows[:2]}).tables["person"]
+    assert table["name"].to_pylist() == ["甲", "乙"] and table["sex"].to_pylist() == [None, None]

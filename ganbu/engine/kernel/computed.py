@@ -163,7 +163,7 @@ class KernelComputed:
             values = [None] * len(values) if kind == "row" or not texts else [texts[at] for at in values]
         if column.ok is None:
             return values
-        known = np.broadcast_to(column.ok, column.v.shape).tolist()
+        known = (column.ok if column.ok.ndim else np.broadcast_to(column.ok, column.v.shape)).tolist()
         return [value if there else None for value, there in zip(values, known, strict=True)]
 
     def close(self) -> None:

@@ -224,7 +224,7 @@ class Delta(Seats):
         both, were = (rows, past) if stayed.all() else (rows[stayed], past[stayed])
         other = np.zeros(len(both), bool)
         for node in nodes:
-            if not isinstance(node, Const):
+            if not isinstance(node, Const) and self._rests_on_other(register, node):
                 one, two = self.shown(node, view, both), self._was(register, node, were)
                 other |= ~same(one, two, node.type.kind == "num")
         return union(both[other], rows[~stayed]), union(np.sort(were[other]), self.gone(register))
