@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
+from math import log
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +24,13 @@ People = Annotated[int, typer.Option("--people", min=1, help="人数")]
 Home = Annotated[
     Path | None, typer.Option("--home", help="数据文件夹：有演示数据就用它，没有就造；不写则用完即删")
 ]
+Growth = Annotated[
+    bool, typer.Option("--growth/--no-growth", help="另在十分之一的规模上量一次，算出各项的增长指数")
+]
 
 
 def _tell(found: dict[str, Any], fmt: str, path: Path | None) -> None:
+    found.setdefault("peak_memory_mb", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     text = json.dumps(found, ensure_ascii=False, indent=2)
     if path is not None:
         path.write_text(text + "\n", "utf-8")
@@ -49,6 +58,35 @@ def _in(home: Path | None, work: Any) -> dict[str, Any]:
         return dict(work(home))
     with tempfile.TemporaryDirectory(prefix="ganbu-bench-") as folder:
         return dict(work(Path(folder)))
+
+
+def _grown(found: dict[str, Any], command: list[str], size: int, home: Path | None) -> None:
+    """Add the exponents by which the figures grow: the same command on a tenth, in a process and an installation of its own."""
+    asked = [sys.executable, "-m", "ganbu.cli", "bench", *command, str(max(1, size // 10)), "--no-growth", "--format", "json"]  # fmt: skip
+    if home is not None:
+        asked += ["--home", str(home / "tenth")]
+    alone = {k: v for k, v in os.environ.items() if k not in ("GANBU_HOME", "DJANGO_SETTINGS_MODULE")}
+    small = json.loads(subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True, env=alone).stdout)
+    counted = "files" if "files" in found else "people"
+    factor = found[counted] / small[counted]
+    if factor > 1:
+        taken, before = _seconds(found), _seconds(small)
+        found["growth"] = {
+            key: round(log(taken[key] / before[key]) / log(factor), 2)
+            for key in taken
+            if taken[key] > 0 and before.get(key, 0) > 0
+        }
+
+
+def _seconds(found: dict[str, Any]) -> dict[str, float]:
+    """What was measured in time, by name."""
+    pages = {key: value["median_ms"] for key, value in found.items() if isinstance(value, dict)}
+    return pages | {key.removesuffix("_cpu_s"): value for key, value in found.items() if key.endswith("_cpu_s") and not key.endswith("per_cpu_s")}  # fmt: skip
+
+
+def _one_database() -> bool:
+    """Whether all installations are one: a database named by DATABASE_URL has no smaller one beside it."""
+    return bool(os.environ.get("DATABASE_URL"))
 
 
 @app.command("engine")
@@ -82,42 +120,64 @@ def whatif(
     people: People = 10_000,
     moved: Annotated[int, typer.Option("--moved", min=1, help="假设调整多少人")] = 100,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="问几次，取最小值")] = 5,
+    growth: Growth = True,
     fmt: Format = "table",
     keep: Keep = None,
 ) -> None:
     """推演：假设调整一些人，与全体重新评估比较；两万人以内核对差别逐条相同。"""
     from ganbu.bench.whatif import whatif_bench
 
-    _tell(whatif_bench(people, moved, repeats), fmt, keep)
+    found = whatif_bench(people, moved, repeats)
+    if growth:
+        _grown(found, ["whatif", "--moved", str(moved), "--repeats", str(repeats), "--people"], people, None)
+    _tell(found, fmt, keep)
 
 
 @app.command("snapshot")
-def snapshot(people: People = 10_000, home: Home = None, fmt: Format = "table", keep: Keep = None) -> None:
+def snapshot(
+    people: People = 10_000,
+    home: Home = None,
+    growth: Growth = True,
+    fmt: Format = "table",
+    keep: Keep = None,
+) -> None:
     """从数据库取全体档案给引擎：每秒多少行，改动一人以后再取要多久。"""
     from ganbu.bench.installation import snapshot_bench
 
-    _tell(_in(home, lambda folder: snapshot_bench(folder, people)), fmt, keep)
+    found = _in(home, lambda folder: snapshot_bench(folder, people))
+    if growth and not _one_database():
+        _grown(found, ["snapshot", "--people"], people, home)
+    _tell(found, fmt, keep)
 
 
 @app.command("import")
 def import_files(
     files: Annotated[int, typer.Option("--files", min=1, help="任免审批表份数")] = 1000,
     home: Home = None,
+    growth: Growth = True,
     fmt: Format = "table",
     keep: Keep = None,
 ) -> None:
     """导入 lrmx：从读文件到登记入库，每 CPU 秒多少份。"""
     from ganbu.bench.installation import import_bench
 
-    _tell(_in(home, lambda folder: import_bench(folder, files)), fmt, keep)
+    found = _in(home, lambda folder: import_bench(folder, files))
+    if growth and not _one_database():
+        _grown(found, ["import", "--files"], files, home)
+    _tell(found, fmt, keep)
 
 
 @app.command("documents")
-def documents(people: People = 1000, home: Home = None, fmt: Format = "table", keep: Keep = None) -> None:
+def documents(
+    people: People = 1000, home: Home = None, growth: Growth = True, fmt: Format = "table", keep: Keep = None
+) -> None:
     """生成任免审批表和花名册：每 CPU 秒多少份。"""
     from ganbu.bench.installation import documents_bench
 
-    _tell(_in(home, lambda folder: documents_bench(folder, people)), fmt, keep)
+    found = _in(home, lambda folder: documents_bench(folder, people))
+    if growth and not _one_database():
+        _grown(found, ["documents", "--people"], people, home)
+    _tell(found, fmt, keep)
 
 
 @app.command("web")
@@ -125,13 +185,17 @@ def web(
     people: People = 10_000,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="每页看几次")] = 20,
     home: Home = None,
+    growth: Growth = True,
     fmt: Format = "table",
     keep: Keep = None,
 ) -> None:
     """各页的服务器时间（中位数、p95）、查询条数、页面大小。"""
     from ganbu.bench.installation import web_bench
 
-    _tell(_in(home, lambda folder: web_bench(folder, people, repeats)), fmt, keep)
+    found = _in(home, lambda folder: web_bench(folder, people, repeats))
+    if growth and not _one_database():
+        _grown(found, ["web", "--repeats", str(repeats), "--people"], people, home)
+    _tell(found, fmt, keep)
 
 
 @app.command("scale")

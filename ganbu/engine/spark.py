@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,6 +40,7 @@ BEYOND = (
     "DATETIME",
     "ArithmeticException",
 )  # a value without a place
+_NUMBERS = count(1)
 FEW = 100_000  # rows in sight below which nothing is worth keeping between the steps of a run
 SETTINGS = {
     "spark.sql.caseSensitive": "true",
@@ -84,6 +86,7 @@ class SparkTables(SqlTables):
         """`read` gives a register as a data frame, its rows numbered in `rowid`."""
         super().__init__(snapshot)
         self.session, self.rows, self.read = session(), rows, read
+        self.mark = f"s{next(_NUMBERS)}_"  # all records of a process share one session and its names
         self.whole = rows > FEW
         self.loaded: set[str] = set()
         self.partitions = max(self.session.sparkContext.defaultParallelism, self.rows // PART)
@@ -109,10 +112,14 @@ class SparkTables(SqlTables):
         """Registers as Parquet in a folder that every worker sees."""
         return cls(snapshot, rows, lambda self, register: self.session.read.parquet(str(folder / register)))
 
+    def next_prefix(self) -> str:
+        """A prefix of its own for the relations of each run over any records."""
+        return self.mark + super().next_prefix()
+
     def load(self, register: str) -> None:
         """Make a register a table of Spark's, if it is not one yet."""
         if register not in self.loaded and register in self.snapshot.loaded:
-            self.read(self, register).createOrReplaceTempView(_quoted(f"t_{register}"))
+            self.read(self, register).createOrReplaceTempView(_quoted(f"{self.mark}t_{register}"))
             self.loaded.add(register)
 
     @cached_property
@@ -125,7 +132,8 @@ class SparkTables(SqlTables):
     def frame(self, table: pa.Table, name: str) -> DataFrame:
         """An Arrow table as a data frame; `name` is what its file is called where it is put down."""
         if self.rows <= FEW:
-            return self.session.createDataFrame(table).coalesce(1)
+            # In one piece: at an empty one Spark takes the table to be at its end.
+            return self.session.createDataFrame(table.combine_chunks()).coalesce(1)
         path = self.work / f"{name}-in.parquet"
         pq.write_table(table, path)
         return self.session.read.parquet(str(path))
@@ -136,7 +144,7 @@ class SparkTables(SqlTables):
         Raises GanbuError where not every row that a worker wrote is there to be read.
         """
         if self.rows <= FEW:
-            return frame.localCheckpoint()
+            return self.frame(frame.toArrow(), name)  # held here, not by a worker that may die
         written = Observation()
         path = str(self.work / name)
         frame.observe(written, functions.count(functions.lit(1)).alias("rows")).write.mode(
@@ -204,6 +212,9 @@ class SparkComputed(SqlComputed):
         for name, view in self.views.items():
             if name in read:
                 tree = tree.with_(exp.to_identifier(name, quoted=True), as_=view.copy(), copy=False)
+        for table in tree.find_all(exp.Table):
+            if table.name.startswith("t_"):
+                table.set("this", exp.to_identifier(self.tables.mark + table.name))
         return self.tables.session.sql(_spoken(tree))
 
     def close(self) -> None:
@@ -227,16 +238,12 @@ def _told() -> Iterator[None]:
         raise GanbuError(f"Spark 没有算完：{said}；原因在 Spark 的日志里") from error
 
 
-def translated(text: str) -> str:
+def _spoken(tree: exp.Expr) -> str:
     """A query of `sql.py` in Spark's SQL.
 
-    >>> translated("SELECT d + CAST(3 AS INTEGER) AS e FROM t")
+    >>> _spoken(sqlglot.parse_one("SELECT d + CAST(3 AS INTEGER) AS e FROM t", read="duckdb"))
     'SELECT DATE_ADD(`d`, CAST(3 AS INT)) AS `e` FROM `t`'
     """
-    return _spoken(sqlglot.parse_one(text, read="duckdb"))
-
-
-def _spoken(tree: exp.Expr) -> str:
     for node in reversed(list(tree.walk())):  # what is inside first
         spoken = _rewritten(node)
         if spoken is not node:

@@ -11,16 +11,16 @@ ASKED = {
     "engine": ["--people", "500", "--repeats", "1"],
     "whatif": ["--people", "300", "--moved", "8", "--repeats", "1"],
     "snapshot": ["--people", "60"],
-    "import": ["--files", "20"],
-    "documents": ["--people", "20"],
-    "web": ["--people", "60", "--repeats", "2"],
+    "import": ["--files", "20", "--no-growth"],
+    "documents": ["--people", "20", "--no-growth"],
+    "web": ["--people", "60", "--repeats", "2", "--no-growth"],
     "scale": ["--people", "200", "--people", "400"],
     "load": ["--people", "60", "--users", "2", "--seconds", "5"],
 }
 SHARED = ("snapshot", "documents", "web", "load")
 TOLD = {
     "engine": {"ratio_to_duckdb", "sql_ratio_to_duckdb", "ratio_to_polars", "ratio_to_python", "ratio_to_zen", "ratio_to_openfisca", "ratio_to_django", "cells_compared"}, "whatif": {"ask_cpu_s", "findings_that_differ"},
-    "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s", "ratio_to_ordinary"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s", "docx_ordinary_per_cpu_s", "pdf_ordinary_per_cpu_s", "xlsx_ordinary_per_cpu_s"},
+    "snapshot": {"rows_per_cpu_s", "after_one_change_cpu_s"}, "import": {"files_per_cpu_s", "ratio_to_ordinary"}, "documents": {"docx_per_cpu_s", "pdf_per_cpu_s", "docx_ordinary_per_cpu_s", "pdf_ratio_to_ordinary", "docx_ratio_to_ordinary", "xlsx_ratio_to_ordinary"},
     "web": {"people", "person", "tree_then"}, "scale": {"growth_exponent", "sizes"},
     "load": {"requests_per_s", "failures"},
 }  # fmt: skip
@@ -46,6 +46,13 @@ def test_a_benchmark_tells_what_it_measured(name, tmp_path, home):
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert TOLD[name] <= set(told) and json.loads(kept.read_text("utf-8")) == told
+    assert told["peak_memory_mb"] > 50
+    if name in ("whatif", "snapshot"):
+        assert told["growth"].keys() == {
+            key.removesuffix("_cpu_s")
+            for key in told
+            if key.endswith("_cpu_s") and not key.endswith("per_cpu_s")
+        }
     if name == "load":
         assert told["failures"] == 0, told["errors"]
         pages = [page for name, page in told.items() if name.startswith("GET ")]
