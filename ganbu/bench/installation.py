@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,23 +168,26 @@ def documents_bench(folder: Path, people: int) -> dict[str, Any]:
         return stream
 
     for kind in ("docx", "pdf", "lrmx", "xlsx"):
-        made, seconds = _taken(lambda kind=kind: written(kind, keys))  # type: ignore[misc]
+        made, seconds = _taken(partial(written, kind, keys))
         found |= {f"{kind}_cpu_s": seconds, f"{kind}_per_cpu_s": len(keys) / seconds, f"{kind}_bytes": made.tell()}  # fmt: skip
     few = keys[:FORMS]
     values = [paper_values(form) for form in forms_of(few).values()]
     told = [{name: value for name, value in one.items() if isinstance(value, str)} for one in values]
     template = ordinary.form_template(told[0])
-    rows = [row for row in read_table("花名册.xlsx", written("xlsx", few).getvalue()).rows if any(row)]
-    for kind, work in (
-        ("docx", lambda: [ordinary.form_docx(template, one) for one in values]),
-        ("pdf", lambda: [ordinary.form_pdf(one) for one in told]),
-        ("xlsx", lambda: ordinary.roster(rows)),
+    rows = [row for row in read_table("花名册.xlsx", written("xlsx", keys).getvalue()).rows if any(row)]
+    for kind, whose, work in (
+        ("docx", few, lambda: [ordinary.form_docx(template, one) for one in values]),
+        ("pdf", few, lambda: [ordinary.form_pdf(one) for one in told]),
+        ("xlsx", keys, lambda: ordinary.roster(rows)),
     ):
-        turns = [(_taken(lambda kind=kind: written(kind, few))[1], *_taken(work)) for _ in range(TURNS)]  # type: ignore[misc]
+        turns = [(_taken(partial(written, kind, whose))[1], *_taken(work)) for _ in range(TURNS)]
         if kind == "xlsx":
             _equal("花名册", rows, read_table("花名册.xlsx", turns[0][1]).rows)
         ours, theirs = min(turn[0] for turn in turns), min(turn[2] for turn in turns)
-        found |= {f"{kind}_ordinary_per_cpu_s": len(few) / theirs, f"{kind}_ratio_to_ordinary": ours / theirs}
+        found |= {
+            f"{kind}_ordinary_per_cpu_s": len(whose) / theirs,
+            f"{kind}_ratio_to_ordinary": ours / theirs,
+        }
     return found
 
 
