@@ -39,7 +39,7 @@ coverage: $(VENV)/.installed-dev
 	$(BIN)/pytest $(UNIT) --cov=ganbu --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=90
 
-# Every scenario of every pack in Spark too, cell by cell: about eight minutes.
+# Every scenario of every pack in Spark too, cell by cell: about seven minutes.
 test-spark: $(VENV)/.installed-dev
 	GANBU_ALL_SCENARIOS=1 $(BIN)/pytest -n auto tests/engine/test_spark.py -k all_scenarios
 

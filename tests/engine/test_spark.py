@@ -378,7 +378,7 @@ def test_a_cluster_evaluates_a_province_though_a_worker_is_killed(cluster, tmp_p
         "spark", GANBU_SPARK_MASTER=address, GANBU_SPARK_WORK=str(work), SPARK_LOCAL_IP="127.0.0.1"
     ) as asked:
         # The first step is on disk, those after it are not: now a worker dies.
-        _until(lambda: asked.poll() is not None or list(work.glob("*/r1_*/_SUCCESS")), 300)
+        _until(lambda: asked.poll() is not None or list(work.glob("*/*_r1_*/_SUCCESS")), 300)
         assert asked.poll() is None, asked.stderr.read()
         _kill(running[1])
         said = asked.communicate(timeout=600)
