@@ -67,7 +67,7 @@ def _grown(found: dict[str, Any], command: list[str], size: int, home: Path | No
         asked += ["--home", str(home / "tenth")]
     alone = {k: v for k, v in os.environ.items() if k not in ("GANBU_HOME", "DJANGO_SETTINGS_MODULE")}
     small = json.loads(subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True, env=alone).stdout)
-    counted = "files" if "files" in found else "people"
+    counted = next(key for key in ("cards", "files", "people") if key in found)
     factor = found[counted] / small[counted]
     if factor > 1:
         taken, before = _seconds(found), _seconds(small)

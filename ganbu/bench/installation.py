@@ -251,6 +251,7 @@ def web_bench(folder: Path, people: int, repeats: int = 20) -> dict[str, Any]:
     for name in asked(0):
         found[name] = measured(lambda at, name=name: page(*asked(at)[name]), repeats)  # type: ignore[misc]
     few, total = min(repeats, 3), Card.objects.count()
+    found["cards"] = total  # `people` and `files` are pages
     for card in cards[:few]:
         for told, plain in ((page("/people/", {"q": card.name}), ordinary.people_page(card.name)), (page(reverse("person", args=[card.pk]), {}), ordinary.person_page(card.pk))):  # fmt: skip
             _equal("网页上的人", card.name in told, card.name in plain)
