@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-spark coverage lint bench clean
+.PHONY: demo test test-spark lint bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or later is needed, this is ' + sys.version.split()[0]) if sys.version_info < (3, 11) else None"
@@ -25,23 +25,17 @@ lint: $(VENV)/.installed-dev
 	GANBU_HOME=.mypy_cache/home $(BIN)/mypy
 	$(BIN)/lint-imports
 
-UNIT := -n auto --dist loadgroup --ignore=tests/browser
-
 # The pages in English are asked for once: no database speaks it.
 test: lint
-	$(BIN)/pytest $(UNIT)
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n auto --dist loadgroup --cov=ganbu --cov-report= --ignore=tests/browser
+	$(BIN)/coverage report --skip-covered --fail-under=90
 	tests/with-postgres $(BIN)/pytest -n auto tests/web tests/access --ignore=tests/web/test_english.py
 	$(BIN)/pytest tests/browser
 
-# Which lines the tests reach; tracing them takes two minutes more.
-coverage: $(VENV)/.installed-dev
-	$(BIN)/coverage erase
-	$(BIN)/pytest $(UNIT) --cov=ganbu --cov-report=
-	$(BIN)/coverage report --skip-covered --fail-under=90
-
 # Every scenario of every pack in Spark too, cell by cell: about seven minutes.
 test-spark: $(VENV)/.installed-dev
-	GANBU_ALL_SCENARIOS=1 $(BIN)/pytest -n auto tests/engine/test_spark.py -k all_scenarios
+	$(BIN)/pytest -n auto tests/engine/every_scenario_in_spark.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/ganbu bench engine $(ARGS)

@@ -1,6 +1,6 @@
 """Spark gives the same cells: on scenarios of every kind of policy, on random rules and records, on a cluster.
 
-All shipped scenarios: `make test-spark`, which CI runs too; there those of a pack are one corps, evaluated once a day.
+All shipped scenarios: every_scenario_in_spark.py.
 """
 
 import os
@@ -11,11 +11,11 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,19 +34,24 @@ pytest.importorskip("pyspark")
 # One Java machine for all of them.
 pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.timeout(900)]
 AS_OF = date(2024, 2, 29)
-ALL = bool(os.environ.get("GANBU_ALL_SCENARIOS"))
 PACKS = {name: load_pack(folder) for name, folder in shipped_packs()}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_core():
-    os.environ |= {
+def one_core(java: str) -> Iterator[None]:
+    """Spark on one core with little memory, quick to start; `java` are further flags of the Java machine."""
+    told = {
         "SPARK_CONF_DIR": str(Path(__file__).with_name("spark")), "GANBU_SPARK_MASTER": "local[1]", "GANBU_SPARK_MEMORY": "2g",
-        "GANBU_SPARK_JAVA": f"-XX:+UseSerialGC -Xms1g -Xmn700m -XX:MetaspaceSize=300m {'' if ALL else '-XX:TieredStopAtLevel=1'}",
+        "GANBU_SPARK_JAVA": f"-XX:+UseSerialGC -Xms1g -Xmn700m -XX:MetaspaceSize=300m {java}",
     }  # fmt: skip
+    os.environ |= told
     yield
-    for name in ("SPARK_CONF_DIR", "GANBU_SPARK_MASTER", "GANBU_SPARK_MEMORY", "GANBU_SPARK_JAVA"):
+    for name in told:
         del os.environ[name]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_to_start():
+    yield from one_core("-XX:TieredStopAtLevel=1")
 
 
 def untraced() -> dict[str, str]:
@@ -93,7 +98,7 @@ def _agree(one, other):
             assert told[key].exact() == cells.exact(), key
 
 
-def _in_both(pack, store, as_of, names, known_at, parameters):
+def in_both(pack, store, as_of, names, known_at, parameters):
     """Evaluated by the kernel and by Spark, which says so where it cannot be exact: then there is nothing to compare."""
     one = evaluate(pack, store, as_of, names, known_at, parameters)
     try:
@@ -103,49 +108,14 @@ def _in_both(pack, store, as_of, names, known_at, parameters):
     except MisuseError as error:
         assert "比值" in str(error)
         for name in names if len(names) > 1 else ():  # of several it may be one
-            _in_both(pack, store, as_of, [name], known_at, parameters)
+            in_both(pack, store, as_of, [name], known_at, parameters)
     return one
 
 
 @pytest.mark.parametrize(("pack", "body"), _chosen())
 def test_scenarios_give_the_same_cells_in_spark(pack, body, monkeypatch):
-    monkeypatch.setattr(scenario, "evaluate", _in_both)
+    monkeypatch.setattr(scenario, "evaluate", in_both)
     assert scenario.run_scenario(pack, body).failures == []
-
-
-def _one_corps(pack, many):
-    """The records of several scenarios as one corps, whoever and whatever is in them told apart by a mark."""
-    parts = defaultdict(list)
-    for at, one in enumerate(many):
-        for name, table in one.tables.items():
-            register = pack.vocabulary.registers[name]
-            for spec in register.fields.values():
-                if spec.name == register.id_field or spec.kind == "ref":
-                    marked = pc.binary_join_element_wise(f"{at}·", table[spec.name].cast(pa.string()), "")
-                    table = table.set_column(table.column_names.index(spec.name), spec.name, marked)
-            parts[name].append(table)
-    tables = {name: pa.concat_tables(some, promote_options="permissive") for name, some in parts.items()}
-    return Records(tables, pack.vocabulary)
-
-
-@pytest.mark.skipif(not ALL, reason="make test-spark")
-@pytest.mark.parametrize("name", [name for name, pack in PACKS.items() if pack.scenarios])
-def test_all_scenarios_of_a_pack_give_the_same_cells_in_spark(name, monkeypatch):
-    pack, asked, corps_of = PACKS[name], defaultdict(dict), defaultdict(dict)
-
-    def noted(pack, given, as_of, names, known_at, parameters):
-        there = frozenset(given.tables)
-        asked[there, as_of, known_at, repr(parameters)] |= dict.fromkeys(names, parameters)
-        corps_of[there][id(given)] = given
-        return evaluate(pack, given, as_of, names, known_at, parameters)
-
-    monkeypatch.setattr(scenario, "evaluate", noted)
-    for body in pack.scenarios:
-        assert scenario.run_scenario(pack, body).failures == []
-    stores = {there: Store(_one_corps(pack, many.values())) for there, many in corps_of.items()}
-    for (there, as_of, known_at, _), named in asked.items():
-        for parameters in list(named.values())[:1]:
-            _in_both(pack, stores[there], as_of, list(named), known_at, parameters)
 
 
 @pytest.fixture(scope="module")
