@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.db import connections
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
@@ -49,6 +50,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 def serve(host: str, port: int, workers: int = 2, threads: int = 4) -> None:
     """Serve until stopped."""
+    # What serves is forked from here: SQLite takes a connection that two processes hold for a broken disk.
+    connections.close_all()
     environment = {**os.environ, "GANBU_HOME": str(settings.HOME), "DATABASE_URL": settings.DATABASE_URL}
     worker = subprocess.Popen([sys.executable, "-m", "ganbu.cli", "work"], env=environment)
     try:

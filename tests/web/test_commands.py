@@ -534,6 +534,24 @@ def test_serving_answers_and_ends_with_its_worker(home):
             run.communicate(timeout=20)
 
 
+SERVED_AFTER_WORK = """
+from ganbu.web import setup
+setup.start()
+from django.db import connection
+from ganbu.records.models import Card
+from ganbu.web import server
+assert Card.objects.exists() and connection.connection
+server.Server.run = lambda self: print("held" if connection.connection else "let go")
+server.serve("127.0.0.1", 0)
+"""
+
+
+def test_what_is_served_holds_no_connection_of_the_process_it_is_forked_from(home):
+    """As after `ganbu demo`: SQLite then told of a broken disk."""
+    said, _ = process(home, code=SERVED_AFTER_WORK).communicate(timeout=60)
+    assert said.strip() == "let go"
+
+
 def test_serving_without_any_account_says_what_to_do(tmp_path):
     code, said = ganbu(tmp_path / "home", "serve")
     assert code == 1 and "ganbu create-admin" in said
